@@ -1,0 +1,75 @@
+# gatewayz: `make` lists the targets. Needs python3 (3.11 or newer) and make, nothing else.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve check test servers simulate chaos bench peers lock docs clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/made:
+	@$(PYTHON) -c 'import sys; sys.exit("gatewayz needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "python3 cannot make a virtual environment: install its venv module (Debian: python3-venv)" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/runtime: $(VENV)/made requirements.lock pyproject.toml
+	@echo "installing gatewayz into $(VENV) ..."
+	@$(PIP) install --require-hashes --requirement requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/runtime requirements-dev.lock
+	@echo "installing what the tests need ..."
+	@$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+setup: $(VENV)/runtime ## install into .venv; gives .venv/bin/gatewayz
+
+serve: setup ## start the gateway on 127.0.0.1:8000 with its own PostgreSQL and Redis
+	@exec $(BIN)/gatewayz serve
+
+check: $(VENV)/dev ## the fast part of the tests: linters, types, layers, unit tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q -m "not slow" tests/unit tests/property tests/architecture
+
+.servers/made: tests/support/fetch_redis_servers
+	@echo "fetching the Redis and Valkey of Debian into .servers ..."
+	@tests/support/fetch_redis_servers .servers
+
+servers: .servers/made ## fetch other versions of Redis into .servers, for the tests; needs Debian
+
+# In CI no version may be missing; elsewhere what is not found is skipped.
+test: check $(if $(CI),.servers/made) ## everything: the fast part, then real servers and SDKs
+	$(BIN)/pytest -q tests
+
+simulate: $(VENV)/dev ## the cache in a simulated world: a million steps over ten thousand seeds, some minutes
+	$(BIN)/python -m tests.simulation --seeds 10000 --steps 100
+
+chaos: $(VENV)/dev ## four workers, five minutes, every fault: nothing stale, nothing hung (SEED=n to repeat a run)
+	$(BIN)/python -m tests.chaos --minutes 5 $(if $(SEED),--seed $(SEED))
+
+bench: $(VENV)/dev ## measure beside a bare ASGI app; writes benchmarks/results/latest.json
+	$(BIN)/python -m benchmarks
+
+peers: ## measure the cache beside other libraries, in .venv-peers; writes benchmarks/results/peers.json
+	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip --quiet install --require-hashes --requirement requirements-dev.lock
+	@.venv-peers/bin/python -m pip --quiet install --requirement benchmarks/peers/requirements.txt
+	@.venv-peers/bin/python -m pip --quiet install --no-deps --no-build-isolation --editable .
+	.venv-peers/bin/python -m benchmarks.peers
+
+docs: $(VENV)/dev ## write the reference pages anew from the declarations
+	$(BIN)/python -m gatewayz.cli.reference docs/reference
+
+lock: ## pin every dependency anew with its hashes (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --extra embedded --group build --output-file requirements.lock pyproject.toml
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --extra embedded --group dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+
+clean: ## remove the virtual environment and caches; keeps .gatewayz, where the data lives
+	rm -rf $(VENV) .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,95 @@
+"""From what a client shows to who it is: recognised in this worker's memory, with no I/O where the key is known."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+from typing import TypeAlias
+
+from gatewayz.accounts.digest import KeyDigester
+from gatewayz.accounts.errors import invalid_key
+from gatewayz.accounts.model import Principal
+from gatewayz.accounts.repository import API_KEY
+from gatewayz.accounts.secret import LONGEST_KEY, is_genuine
+from gatewayz.accounts.strangers import Strangers
+from gatewayz.cache.cache import Cache
+from gatewayz.core.clock import Clock
+from gatewayz.core.errors import AddressNotAllowed, ModelNotAllowed, ScopeMissing
+from gatewayz.core.ids import KeyDigest
+
+Address: TypeAlias = Callable[[], str | None]
+"""Tells from where the client asks; None where that is unknown."""
+
+
+class Authentication:
+    def __init__(self, cache: Cache, digester: KeyDigester, clock: Clock, strangers: Strangers) -> None:
+        self._cache = cache
+        self._digester = digester
+        self._clock = clock
+        self._strangers = strangers
+
+    async def authenticate(self, secret: str, scope: str | None = None, address: Address | None = None) -> Principal:
+        """The principal of a valid key that has the scope, if one is asked for, and may be used from where the client
+        is: `address` is asked for keys that are bound to networks, which nobody may use without it.
+
+        Raises InvalidApiKey, ScopeMissing, AddressNotAllowed or TooManyUnknownKeys; LoadFailed where nobody can tell,
+        which is never a refusal.
+        """
+        if not secret or len(secret) > LONGEST_KEY:
+            raise invalid_key()
+        digest = self._digester.digest(secret)
+        principal = self._cache.peek(API_KEY, digest)
+        if principal is None:
+            principal = await self._find(secret, digest)
+        now = self._clock.now()
+        if principal is None or (principal.expires_at is not None and principal.expires_at <= now):
+            raise invalid_key()
+        if scope is not None and scope not in principal.scopes:
+            raise ScopeMissing(f"this API key lacks the scope {scope!r}; use one that was made with it")
+        if principal.networks:
+            _check_address(principal, address() if address is not None else None)
+        return principal.at(now)
+
+    async def _find(self, secret: str, digest: KeyDigest) -> Principal | None:
+        if self._cache.remembers_absence(API_KEY, digest):
+            return None
+        genuine = is_genuine(self._digester, secret)
+        if genuine is not None:
+            return await self._cache.get(API_KEY, digest) if genuine else None
+        async with self._strangers.turn(digest):
+            principal = await self._cache.get(API_KEY, digest)
+        self._strangers.found(digest, is_good=principal is not None)
+        return principal
+
+
+def authorize_model(principal: Principal, model: str) -> None:
+    """Raises ModelNotAllowed where the key may not ask for the model, named by its public id. Case does not matter."""
+    if not principal.models:
+        return
+    asked = model.lower()
+    for allowed in principal.models:
+        pattern = allowed.lower()
+        if asked == pattern or (pattern.endswith("/*") and asked.startswith(pattern[:-1])):
+            return
+    raise ModelNotAllowed(
+        f"this API key may not use the model {model[:200]!r}, only {', '.join(principal.models[:10])}"
+        f"{' and others' if len(principal.models) > 10 else ''}",
+        param="model",
+    )
+
+
+def _check_address(principal: Principal, address: str | None) -> None:
+    if address is None or not _is_within(principal.networks, address):
+        raise AddressNotAllowed(
+            f"this API key may not be used from {address or 'an unknown address'}; its networks are set where the key "
+            "is managed"
+        )
+
+
+# Reading addresses takes longer than all else of a warm authentication.
+@lru_cache(maxsize=4096)
+def _is_within(networks: tuple[str, ...], address: str) -> bool:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    return any(found in ip_network(network) for network in networks)

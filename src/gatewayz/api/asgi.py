@@ -1,0 +1,101 @@
+"""The door: gives each request its id, sends hot paths to plain callables and the rest to the framework."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import structlog
+from starlette.types import ASGIApp
+
+from gatewayz.api.answer import Headers, Receive, Scope, Send, header, send_error
+from gatewayz.api.errors import for_client, unexpected
+from gatewayz.api.inference_app import ClientGone
+from gatewayz.cache.errors import LoadFailed
+from gatewayz.core.errors import ErrorKind, GatewayzError
+from gatewayz.core.ids import request_id
+
+REQUEST_ID = b"x-request-id"
+
+log = structlog.get_logger("gatewayz.api")
+
+
+class HotPath(Protocol):
+    """A plain ASGI callable for some paths. `own_headers` must go out with whatever it answers."""
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods it answers; the door refuses all others."""
+        ...
+
+    def serves(self, path: str) -> bool: ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, own_headers: Headers, /) -> None:
+        """Answer, or raise GatewayzError before anything is sent."""
+        ...
+
+
+class Gateway:
+    """The ASGI application."""
+
+    def __init__(self, hot_paths: Sequence[HotPath], control_plane: ASGIApp) -> None:
+        self._hot_paths = hot_paths
+        self._control_plane = control_plane
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._control_plane(scope, receive, send)
+            return
+        offered = header(scope, REQUEST_ID)
+        request = request_id(offered.decode("latin-1") if offered else None)
+        own_headers: Headers = [(REQUEST_ID, request.encode())]
+        path: str = scope["path"]
+        for hot_path in self._hot_paths:
+            if hot_path.serves(path):
+                if scope["method"] in hot_path.methods:
+                    await _guarded(hot_path, scope, receive, send, own_headers)
+                else:
+                    await _refuse_method(scope, send, hot_path.methods, own_headers)
+                return
+        await self._control_plane(scope, receive, _with_headers(send, own_headers))
+
+
+async def _guarded(hot_path: HotPath, scope: Scope, receive: Receive, send: Send, own_headers: Headers) -> None:
+    """The request edge: every error becomes an answer, unless an answer has begun; then the connection is cut."""
+    started = False
+
+    async def watched(message: Any) -> None:  # noqa: ANN401  an ASGI message
+        nonlocal started
+        started = True
+        await send(message)
+
+    try:
+        await hot_path(scope, receive, watched, own_headers)
+    except ClientGone:
+        return
+    except (GatewayzError, LoadFailed) as error:
+        if started:
+            raise
+        if not isinstance(error, GatewayzError) and not isinstance(error.__cause__, GatewayzError):
+            log.exception("load_failed", path=scope["path"], request_id=own_headers[0][1].decode())
+        await send_error(send, for_client(error), headers=own_headers)
+    except Exception:
+        log.exception("request_failed", path=scope["path"], request_id=own_headers[0][1].decode())
+        if started:
+            raise
+        await send_error(send, unexpected(), headers=own_headers)
+
+
+async def _refuse_method(scope: Scope, send: Send, allowed: Sequence[str], own_headers: Headers) -> None:
+    methods = ", ".join(allowed)
+    error = GatewayzError(
+        f"{scope['method']} is not allowed on {scope['path']!r}, only {methods}", kind=ErrorKind.METHOD_NOT_ALLOWED
+    )
+    await send_error(send, error, headers=[(b"allow", methods.encode()), *own_headers])
+
+
+def _with_headers(send: Send, own_headers: Headers) -> Send:
+    async def sending(message: Any) -> None:  # noqa: ANN401  an ASGI message
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", []), *own_headers]}
+        await send(message)
+
+    return sending

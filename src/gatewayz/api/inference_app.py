@@ -1,0 +1,137 @@
+"""Inference over plain ASGI: bytes in, bytes out, streams unbuffered."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+from gatewayz.accounts.authentication import authorize_model
+from gatewayz.accounts.scopes import INFERENCE
+from gatewayz.api.answer import Headers, Receive, Scope, Send, header, send_answer
+from gatewayz.api.callers import Callers
+from gatewayz.api.limit_headers import limit_headers
+from gatewayz.api.once import OnlyOnce, name_of
+from gatewayz.core.errors import RequestTooLarge
+from gatewayz.core.ids import random_id
+from gatewayz.idempotency.service import Idempotency
+from gatewayz.inference.model import parse_chat_request
+from gatewayz.inference.service import Call, InferenceService
+from gatewayz.limits.errors import RateLimited
+
+CHAT_PATH = "/v1/chat/completions"
+
+
+class ChatApp:
+    """POST /v1/chat/completions. `max_body`: bytes a request body may have."""
+
+    methods = ("POST",)
+
+    def __init__(
+        self, callers: Callers, inference: InferenceService, idempotency: Idempotency, max_body: int
+    ) -> None:  # fmt: skip
+        self._callers = callers
+        self._inference = inference
+        self._idempotency = idempotency
+        self._only_once = OnlyOnce(idempotency)
+        self._max_body = max_body
+
+    def serves(self, path: str) -> bool:
+        return path == CHAT_PATH
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, own_headers: Headers) -> None:
+        """Answer; raises GatewayzError before anything is sent, for the caller to send."""
+        caller = await self._callers.caller(scope, INFERENCE)
+        body = await read_body(scope, receive, self._max_body)
+        request = parse_chat_request(body)
+        authorize_model(caller, request.model)
+
+        async def run(send: Send, generation: str) -> None:
+            call = Call(caller=caller, generation=generation, request=request, body=body)
+            await self._answer(call, send, own_headers)
+
+        if (name := name_of(scope)) is not None:
+            once = self._idempotency.named(caller.key_id, name, scope["path"], body)
+            await self._only_once.answer(once, run, send, own_headers)
+        else:
+            await _unless_gone(receive, run(send, random_id("gen")))
+
+    async def _answer(self, call: Call, send: Send, own_headers: Headers) -> None:
+        try:
+            await self._serve(call, send, own_headers)
+        except RateLimited as refused:
+            own_headers += limit_headers(refused.standings, is_local=refused.is_local)
+            raise
+
+    async def _serve(self, call: Call, send: Send, own_headers: Headers) -> None:
+        async with self._inference.chat(call) as served:
+            headers: Headers = [
+                (b"content-type", served.answer.content_type.encode("latin-1", "replace")),
+                (b"x-gatewayz-provider", served.offer.provider.encode()),
+                (b"x-generation-id", call.generation.encode()),
+                *limit_headers(served.admitted.standings, is_local=served.admitted.is_local),
+                *own_headers,
+            ]
+            if call.request.is_streaming:
+                headers.append((b"cache-control", b"no-cache"))
+                await _relay(served.answer.chunks, headers, send)
+            else:
+                body = b"".join([chunk async for chunk in served.answer.chunks])
+                headers.append((b"content-length", str(len(body)).encode()))
+                await send_answer(send, 200, headers, body)
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The whole body. Raises RequestTooLarge as soon as it is known to be."""
+    too_large = RequestTooLarge(f"the request body is larger than {limit} bytes")
+    stated = header(scope, b"content-length")
+    if stated is not None and stated.isdigit() and int(stated) > limit:
+        raise too_large
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise too_large
+        chunks.append(chunk)
+        if not message.get("more_body"):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+class ClientGone(Exception):
+    """The client left before its request was whole."""
+
+
+async def _unless_gone(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work, unless the client leaves first: then it is cancelled, and the provider's work with it."""
+    working = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        gone.cancel()
+        working.cancel()
+        await asyncio.wait({working, gone})
+
+
+async def _relay(chunks: AsyncIterator[bytes], headers: Headers, send: Send) -> None:
+    """Send chunks as they come.
+
+    A provider that breaks before its first byte is an error for the caller to answer; later, the stream is cut,
+    which tells the client that the answer is not whole.
+    """
+    first = await anext(chunks, b"")
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": first, "more_body": True})
+    async for chunk in chunks:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,95 @@
+"""The hot paths' part of the OpenAPI document, made from the same declarations that they run by."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from gatewayz.api.catalog import CatalogRoute
+from gatewayz.api.health import LIVE_PATH
+from gatewayz.api.inference_app import CHAT_PATH
+from gatewayz.api.parameters import Parameter
+
+ERROR: dict[str, Any] = {
+    "description": "An error in OpenAI's form; `param` names the field to blame.",
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["error"],
+                "properties": {
+                    "error": {
+                        "type": "object",
+                        "required": ["message", "type", "param", "code"],
+                        "properties": {
+                            "message": {"type": "string"},
+                            "type": {"type": "string"},
+                            "param": {"type": ["string", "null"]},
+                            "code": {"type": "string"},
+                        },
+                    }
+                },
+            }
+        }
+    },
+}
+_OBJECT = {"application/json": {"schema": {"type": "object"}}}
+SECURITY_SCHEMES = {"bearer": {"type": "http", "scheme": "bearer", "description": "An API key, gw_live_…"}}
+_PATH_PARAMETERS = {"model": "author/slug", "slug": "a provider's slug"}
+
+
+def hot_paths_document(catalog_routes: Sequence[CatalogRoute]) -> dict[str, Any]:
+    paths = {path: {"get": _catalog_operation(route, path)} for route in catalog_routes for path in route.paths}
+    return {**paths, CHAT_PATH: {"post": _chat_operation()}, LIVE_PATH: {"get": _live_operation()}}
+
+
+def _live_operation() -> dict[str, Any]:
+    words = "The process runs. Does no I/O."
+    return {"tags": ["health"], "summary": words, "responses": {"200": {"description": words, "content": _OBJECT}}}
+
+
+def _catalog_operation(route: CatalogRoute, path: str) -> dict[str, Any]:
+    in_path = [
+        {"name": name, "in": "path", "required": True, "description": text, "schema": {"type": "string"}}
+        for name, text in _PATH_PARAMETERS.items()
+        if f"{{{name}}}" in path
+    ]
+    return {
+        "tags": ["catalog"],
+        "summary": route.summary,
+        "parameters": [*in_path, *(query_parameter(parameter) for parameter in route.parameters)],
+        "responses": {
+            "200": {"description": route.summary, "content": _OBJECT},
+            "304": {"description": "The client has this answer already (If-None-Match)."},
+            "400": ERROR,
+            "404": ERROR,
+            "503": ERROR,
+        },
+    }
+
+
+def query_parameter(parameter: Parameter) -> dict[str, Any]:
+    schema = parameter.schema()
+    if parameter.default is not None:
+        schema = {**schema, "default": parameter.default}
+    return {"name": parameter.name, "in": "query", "description": parameter.description, "schema": schema}
+
+
+def _chat_operation() -> dict[str, Any]:
+    body = {
+        "type": "object",
+        "required": ["model", "messages"],
+        "properties": {
+            "model": {"type": "string"},
+            "messages": {"type": "array", "minItems": 1, "items": {"type": "object"}},
+            "stream": {"type": "boolean", "default": False},
+        },
+    }
+    return {
+        "tags": ["inference"],
+        "summary": "Create a chat completion, whole or as a stream of server-sent events.",
+        "security": [{"bearer": []}],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": {
+            "200": {"description": "The provider's answer in OpenAI's form.", "content": _OBJECT},
+            **dict.fromkeys(("400", "401", "403", "404", "413", "502", "503"), ERROR),
+        },
+    }

@@ -1,0 +1,58 @@
+"""Every router of the control plane, in one list. The catalog's routes have theirs in catalog.py."""
+
+from collections.abc import Mapping
+
+from fastapi import APIRouter
+from msgspec import Struct
+
+from gatewayz.accounts.accounts import Accounts
+from gatewayz.accounts.effective_limits import EffectiveLimits
+from gatewayz.accounts.keys import ApiKeys
+from gatewayz.accounts.plans import Plans
+from gatewayz.api.admin.accounts import account_routes
+from gatewayz.api.admin.audit import audit_routes
+from gatewayz.api.admin.credits import credit_routes
+from gatewayz.api.admin.keys import key_routes
+from gatewayz.api.admin.limits import limit_routes
+from gatewayz.api.admin.plans import plan_routes
+from gatewayz.api.cache_admin import cache_routes
+from gatewayz.api.callers import Callers
+from gatewayz.api.credits import own_credit_routes
+from gatewayz.api.health import Check, health_routes
+from gatewayz.api.own_key import own_key_routes
+from gatewayz.cache.cache import Cache
+from gatewayz.credits.ledger import Ledger
+from gatewayz.credits.repository import CreditsRepository
+from gatewayz.storage.audit import AuditLog
+
+
+class ControlParts(Struct, frozen=True, kw_only=True):
+    """What the control plane's routers are handed."""
+
+    cache: Cache
+    callers: Callers
+    keys: ApiKeys
+    accounts: Accounts
+    plans: Plans
+    effective_limits: EffectiveLimits
+    audit: AuditLog
+    credits: CreditsRepository
+    ledger: Ledger
+    checks: Mapping[str, Check] = {}
+    required_checks: frozenset[str] = frozenset()
+
+
+def control_routers(parts: ControlParts) -> list[APIRouter]:
+    callers = parts.callers
+    return [
+        health_routes(parts.checks, parts.required_checks),
+        own_key_routes(callers, parts.keys, parts.accounts, parts.plans),
+        account_routes(callers, parts.accounts),
+        key_routes(callers, parts.keys),
+        plan_routes(callers, parts.plans),
+        limit_routes(callers, parts.accounts, parts.keys, parts.effective_limits),
+        audit_routes(callers, parts.audit),
+        own_credit_routes(callers, parts.cache, parts.credits),
+        credit_routes(callers, parts.credits, parts.ledger),
+        cache_routes(parts.cache, callers),
+    ]

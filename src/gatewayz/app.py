@@ -1,0 +1,269 @@
+"""The composition root: builds the parts that commands and workers share, and joins them.
+
+What only a worker needs, all of HTTP, is joined in worker.py: commands start faster without it.
+"""
+
+import difflib
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+import msgspec
+
+from gatewayz.accounts import repository as accounts_repository
+from gatewayz.accounts.account_rows import AccountRows
+from gatewayz.accounts.accounts import Accounts
+from gatewayz.accounts.authentication import Authentication
+from gatewayz.accounts.digest import KeyDigester, pepper_from
+from gatewayz.accounts.effective_limits import EffectiveLimits
+from gatewayz.accounts.key_rows import KeyRows
+from gatewayz.accounts.keys import ApiKeys
+from gatewayz.accounts.plan_rows import PlanRows
+from gatewayz.accounts.plans import Plans
+from gatewayz.accounts.strangers import Strangers
+from gatewayz.cache.bus import Bus, RowsMissed
+from gatewayz.cache.cache import Cache
+from gatewayz.cache.either_bus import EitherBus
+from gatewayz.cache.errors import BusDown
+from gatewayz.cache.memory import setting_of
+from gatewayz.cache.redis_bus import RedisBus
+from gatewayz.cache.redis_place import RedisPlace, redis_place
+from gatewayz.catalog import repository as catalog_repository
+from gatewayz.catalog.service import CatalogService
+from gatewayz.catalog.sync import CatalogSync, ListToSync
+from gatewayz.core.clock import SystemClock
+from gatewayz.core.errors import Unavailable
+from gatewayz.credits import repository as credits_repository
+from gatewayz.credits.config import CreditsConfig
+from gatewayz.credits.ledger import Ledger
+from gatewayz.credits.reconciliation import Reconciliation
+from gatewayz.credits.repository import CreditsRepository
+from gatewayz.credits.settlement import Settlement
+from gatewayz.credits.tranches import Tranches
+from gatewayz.idempotency.repository import IdempotencyRepository
+from gatewayz.idempotency.service import CLAIM_LASTS, Idempotency
+from gatewayz.providers.config import ConfiguredProvider
+from gatewayz.providers.fetch import fetch_listing
+from gatewayz.providers.listing import Listing
+from gatewayz.settings import Settings, SettingsInvalid, database_url
+from gatewayz.storage.audit import AuditLog
+from gatewayz.storage.database import Database
+from gatewayz.storage.notifications import Notifications
+from gatewayz.storage.outbox import Outbox
+
+# Connections a worker may hold to providers, all of them together.
+_UPSTREAM_CONNECTIONS = 1000
+# Seconds between a lost election connection and the next candidacy.
+ELECTION_PAUSE = 0.5
+
+ENTITIES = (*catalog_repository.ENTITIES, *accounts_repository.ENTITIES, *credits_repository.ENTITIES)
+
+
+@dataclass(frozen=True)
+class CreditsParts:
+    """Money, joined. `tranches` and `settlement` are what requests need, the others what people and jobs do."""
+
+    tranches: Tranches
+    settlement: Settlement
+    ledger: Ledger
+    repository: CreditsRepository
+    reconciliation: Reconciliation
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What commands and workers share, joined and started. `installation`: its name among others on one Redis."""
+
+    settings: Settings
+    installation: str
+    database: Database
+    redis: RedisPlace | None
+    cache: Cache
+    outbox: Outbox
+    catalog: CatalogService
+    keys: ApiKeys
+    idempotency: Idempotency
+    accounts: Accounts
+    plans: Plans
+    effective_limits: EffectiveLimits
+    audit: AuditLog
+    authentication: Authentication
+    credits: CreditsParts
+    http: aiohttp.ClientSession
+    providers: Mapping[str, ConfiguredProvider]
+
+
+@asynccontextmanager
+async def assembled(settings: Settings) -> AsyncIterator[Parts]:
+    """The parts, until the end of the block. The settings must name a database; whether it answers does not matter."""
+    check(settings)
+    url = database_url(settings)
+    secret = settings.secret_key.get_secret_value() if settings.secret_key else None
+    digester = KeyDigester(pepper_from(secret, settings.data_dir))
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        database = Database(
+            url,
+            pool_size=settings.storage.pool_size,
+            connect_timeout=settings.storage.connect_timeout,
+            command_timeout=settings.storage.command_timeout,
+        )
+        await database.open()
+        stack.push_async_callback(database.close)
+        redis = _redis(settings)
+        if redis is not None:
+            stack.push_async_callback(redis.close)
+        bus = _bus(url, redis)
+        stack.push_async_callback(bus.close)
+        cache = _cache(settings, database, clock, redis, bus, digester.installation())
+        stack.push_async_callback(cache.close)
+        outbox = Outbox(database, cache.apply, [entity.name for entity in ENTITIES])
+        cache.on_rows_changed(outbox.wake)
+        await cache.start()
+        connector = aiohttp.TCPConnector(limit=_UPSTREAM_CONNECTIONS, ttl_dns_cache=60)
+        http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        yield Parts(
+            settings=settings,
+            installation=digester.installation(),
+            database=database,
+            redis=redis,
+            cache=cache,
+            outbox=outbox,
+            catalog=CatalogService(cache),
+            idempotency=Idempotency(
+                IdempotencyRepository(database, claim_lasts=CLAIM_LASTS, keep=settings.idempotency.keep),
+                most_bytes=settings.idempotency.max_answer_bytes,
+            ),
+            keys=ApiKeys(KeyRows(database, outbox), digester, clock),
+            accounts=Accounts(AccountRows(database, outbox), cache, digester, clock),
+            plans=Plans(PlanRows(database, outbox), cache),
+            effective_limits=EffectiveLimits(cache, clock),
+            audit=AuditLog(database),
+            authentication=_authentication(settings, cache, digester, clock),
+            credits=_credits(settings.credits, database, outbox, clock),
+            http=http,
+            providers={each.provider.slug: each for each in settings.configured_providers()},
+        )
+
+
+def check(settings: Settings) -> None:
+    """Raises a GatewayzError for settings that contradict what the parts declare, though each may be well-formed."""
+    settings.configured_providers()
+    known = [setting_of(entity) for entity in ENTITIES]
+    named = {"TTL": settings.cache.ttl, "LEARNED_TTL": settings.cache.learned_ttl}
+    for setting, name in ((setting, name) for setting, by_entity in named.items() for name in by_entity):
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {nearest[0].upper()}?" if nearest else f"known: {', '.join(known).upper()}"
+            raise SettingsInvalid(f"GATEWAYZ_CACHE__{setting}__{name.upper()}: there is no such entity; {hint}")
+
+
+def catalog_sync(parts: Parts, offline: Mapping[str, Listing]) -> CatalogSync:
+    return CatalogSync(parts.outbox, parts.settings.catalog, offline)
+
+
+def lists_to_sync(parts: Parts) -> list[ListToSync]:
+    """Every enabled provider that lists its models."""
+    return [
+        _list_to_sync(parts.http, each)
+        for each in parts.providers.values()
+        if each.enabled and (each.provider.listing is not None or each.provider.models)
+    ]
+
+
+def _cache(  # noqa: PLR0917  the parts in the order in which they are made
+    settings: Settings, database: Database, clock: SystemClock, redis: RedisPlace | None, bus: Bus, installation: str
+) -> Cache:
+    config = settings.cache
+    return Cache(
+        ENTITIES,
+        database,
+        clock=clock,
+        rng=random.Random(),  # noqa: S311  jitter, not a secret
+        redis=redis.over if redis is not None else None,
+        bus=bus,
+        installation=installation,
+        enabled=config.enabled,
+        fresh=config.ttl,
+        learn=config.learned_ttl,
+        max_entries=config.l1_max_entries,
+        max_bytes=config.l1_max_bytes,
+        sampler_rate=config.sampler_rate,
+    )
+
+
+def _authentication(settings: Settings, cache: Cache, digester: KeyDigester, clock: SystemClock) -> Authentication:
+    config = settings.accounts
+    given = settings.admin_key
+    known = [] if given is None else [digester.digest(given.get_secret_value())]
+    strangers = Strangers(clock, rate=config.unknown_key_rate, burst=config.unknown_key_burst, known=known)
+    return Authentication(cache, digester, clock, strangers)
+
+
+def _credits(config: CreditsConfig, database: Database, outbox: Outbox, clock: SystemClock) -> CreditsParts:
+    return CreditsParts(
+        tranches=Tranches(database, config, clock),
+        settlement=Settlement(database),
+        ledger=Ledger(outbox, config),
+        repository=CreditsRepository(database),
+        reconciliation=Reconciliation(database),
+    )
+
+
+def _redis(settings: Settings) -> RedisPlace | None:
+    url = settings.redis_url()
+    if url is None:
+        return None
+    cache = settings.cache
+    return redis_place(
+        url,
+        password=cache.redis_password.get_secret_value() if cache.redis_password else None,
+        max_connections=cache.redis_max_connections,
+        socket_timeout=cache.redis_socket_timeout,
+        connect_timeout=cache.redis_socket_connect_timeout,
+    )
+
+
+def _bus(database_url: str, redis: RedisPlace | None) -> Bus:
+    """Invalidations go through Redis and PostgreSQL both, so that either may be away."""
+    postgres = _PostgresBus(Notifications(database_url))
+    return EitherBus([RedisBus(redis.lines), postgres] if redis is not None else [postgres])
+
+
+class _PostgresBus:
+    """PostgreSQL's notifications as the cache wants a bus. Commits tell their changes here only."""
+
+    def __init__(self, notifications: Notifications) -> None:
+        self._notifications = notifications
+        self._has_listened = False
+
+    async def publish(self, payload: str) -> bool:
+        try:
+            await self._notifications.publish(payload)
+        except Unavailable as error:
+            raise BusDown(error.message) from error
+        return False
+
+    async def listen(self, on_message: Callable[[str], None], on_lost: Callable[[], None]) -> None:
+        try:
+            await self._notifications.listen(on_message, on_lost)
+        except Unavailable as error:
+            raise BusDown(error.message) from error
+        if self._has_listened:
+            on_message(msgspec.json.encode(RowsMissed()).decode())
+        self._has_listened = True
+
+    async def close(self) -> None:
+        await self._notifications.close()
+
+
+def _list_to_sync(http: aiohttp.ClientSession, configured: ConfiguredProvider) -> ListToSync:
+    provider = configured.provider
+    key = configured.api_key.get_secret_value() if configured.api_key else None
+
+    async def fetch() -> Listing:
+        return await fetch_listing(http, provider, key)
+
+    return ListToSync(provider.slug, provider.name, fetch)

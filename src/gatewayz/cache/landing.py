@@ -1,0 +1,88 @@
+"""How a flight ends: what of its result enters memory, and who is told."""
+
+import math
+import random
+from typing import TypeVar
+
+from gatewayz.cache.clock import Clock
+from gatewayz.cache.codec import Life
+from gatewayz.cache.flight import Answer, Flight
+from gatewayz.cache.memory import Entry, Memory, Shelf, Trust
+from gatewayz.cache.scope import Held, hold
+
+V = TypeVar("V")
+
+BETA = 2.0
+LONG_ODDS = 20 * BETA
+"""The chance to begin earlier than so many costs ahead is one in 500 million, and not drawn."""
+
+
+class Landing:
+    """`is_checked`: there is a Redis that entries are checked against from time to time."""
+
+    def __init__(
+        self, memory: Memory, trust: Trust, clock: Clock, rng: random.Random, *, is_checked: bool, enabled: bool
+    ) -> None:
+        self._memory = memory
+        self._trust = trust
+        self._clock = clock
+        self._rng = rng
+        self._is_checked = is_checked
+        self._enabled = enabled
+
+    def may_be_stale(self, shelf: Shelf[V], entry: Entry[V]) -> bool:
+        """Whether the entry may be served though it is not fresh."""
+        kept = shelf.policy.stale > 0 and entry.value is not None and hold(entry.tags)
+        return kept and self._clock.monotonic() < entry.stale_until
+
+    def keep(
+        self,
+        shelf: Shelf[V],
+        flight: Flight[V],
+        value: V | None,
+        life: Life,
+        *,
+        stamp: bytes,
+        tags: tuple[Held, ...],
+        encoded: int,
+        order: int,
+    ) -> Entry[V]:
+        """An entry, which enters memory only if no invalidation came, or could have come unheard, since the start, and
+        Redis told of no change after `order`.
+        """
+        size = shelf.scale.weight(flight.text, value, encoded)
+        entry = Entry(flight.key, value, life, stamp, size, flight.epoch, tags)
+        self.lay_out(shelf, entry)
+        trust = self._trust
+        heard = trust.live or shelf.policy.stale > 0
+        current = flight.alive and not flight.apart and flight.epoch == trust.epoch and flight.changed <= order
+        if self._enabled and heard and current and (not tags or hold(tags)):
+            self._memory.put(shelf, flight.text, entry)
+        return entry
+
+    def lay_out(self, shelf: Shelf[V], entry: Entry[V]) -> None:
+        """Say until when which use of the entry is right: its life, told in Unix seconds, on the monotonic clock.
+
+        It is refreshed ahead by chance, the earlier the longer its load takes: Vattani, Chierichetti and Lowenstein,
+        "Optimal probabilistic cache stampede prevention", VLDB 2015, with the chance drawn once for each worker and not
+        at each read.
+        """
+        life, clock = entry.life, self._clock
+        now = clock.monotonic()
+        shift = now - clock.now()
+        entry.fresh_until = fresh_until = life.fresh_until + shift
+        entry.stale_until = life.stale_until + shift
+        entry.refresh_at = refresh_at = life.refresh_at + shift
+        check_at = now + shelf.policy.l1_max
+        entry.check_at = check_at if self._is_checked and check_at < fresh_until else fresh_until
+        if life.refresh_at < math.inf and life.cost * LONG_ODDS > fresh_until - refresh_at:
+            entry.refresh_at = min(refresh_at, fresh_until + BETA * life.cost * math.log(1 - self._rng.random()))
+
+    def settle(self, shelf: Shelf[V], flight: Flight[V], answer: Answer[V]) -> None:
+        if shelf.flights.get(flight.text) is flight:
+            del shelf.flights[flight.text]
+        flight.settle(answer)
+
+    def leave(self, shelf: Shelf[V], flight: Flight[V]) -> None:
+        if shelf.flights.get(flight.text) is flight:
+            del shelf.flights[flight.text]

@@ -1,0 +1,141 @@
+"""The cache's counters for Prometheus: read when scraped, at no cost before. Never a key in a label."""
+
+from collections.abc import Iterator, Sequence
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from gatewayz.cache.breaker import BreakerState
+from gatewayz.cache.cache import Cache
+from gatewayz.cache.counts import LATENCY_BUCKETS, CacheStats, Counts, Latency
+from gatewayz.cache.samples import SampleStats
+
+_TIER_AND_RESULT = {
+    "hit_l1": ("l1", "hit_l1"),
+    "hit_l2": ("l2", "hit_l2"),
+    "miss": ("source", "miss"),
+    "stale": ("l1", "stale"),
+    "collapsed": ("source", "collapsed"),
+    "negative": ("l1", "negative"),
+    "bypass": ("source", "bypass"),
+    "error": ("source", "error"),
+}
+
+
+class CacheCollector(Collector):
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def collect(self) -> Iterator[Metric]:
+        stats = self._cache.stats()
+        yield from _by_entity(stats)
+        yield _requests(stats)
+        yield _latency(stats, "load", "Seconds a loader took.")
+        yield _latency(stats, "population", "Seconds it took to fill Redis and memory after a load.")
+        yield from _engine(stats)
+        yield from _samples(stats.samples or SampleStats({}, (), 0, 0))
+
+
+def register(cache: Cache, registry: CollectorRegistry) -> None:
+    registry.register(CacheCollector(cache))
+
+
+def _hits(counts: Counts) -> int:
+    return counts.hit_l1 + counts.hit_l2 + counts.stale + counts.negative
+
+
+def _misses(counts: Counts) -> int:
+    return counts.miss + counts.collapsed + counts.bypass + counts.error
+
+
+def _by_entity(stats: CacheStats) -> Iterator[Metric]:
+    hits = CounterMetricFamily("model_cache_hits", "Reads answered without the source.", labels=["entity"])
+    misses = CounterMetricFamily("model_cache_misses", "Reads that waited for the source.", labels=["entity"])
+    size = GaugeMetricFamily("model_cache_size_bytes", "Estimated bytes in this worker's memory.", labels=["entity"])
+    ttl = GaugeMetricFamily("model_cache_ttl_seconds", "Declared time of being fresh.", labels=["entity"])
+    dead = CounterMetricFamily("model_cache_invalidations", "Invalidations applied here.", labels=["entity"])
+    evicted = CounterMetricFamily("gatewayz_cache_evictions", "Entries that made room.", labels=["entity"])
+    oversized = CounterMetricFamily("gatewayz_cache_oversized", "Values too large for memory.", labels=["entity"])
+    refused = CounterMetricFamily("gatewayz_cache_refused_fills", "Loads an invalidation overtook.", labels=["entity"])
+    learned = GaugeMetricFamily(
+        "gatewayz_cache_learned_ttl_seconds", "Time of being fresh that refreshes suggest.", labels=["entity"]
+    )
+    for name, entity in stats.entities.items():
+        counts = entity.counts
+        learned.add_metric([name], entity.learned.seconds)
+        hits.add_metric([name], _hits(counts))
+        misses.add_metric([name], _misses(counts))
+        size.add_metric([name], entity.bytes)
+        ttl.add_metric([name], entity.fresh_seconds)
+        dead.add_metric([name], counts.invalidations)
+        evicted.add_metric([name], counts.evictions)
+        oversized.add_metric([name], counts.oversized)
+        refused.add_metric([name], counts.refused_fills)
+    yield from (hits, misses, size, ttl, learned, dead, evicted, oversized, refused)
+
+
+def _requests(stats: CacheStats) -> Metric:
+    requests = CounterMetricFamily(
+        "gatewayz_cache_requests",
+        "Reads by the tier that answered and by result.",
+        labels=["entity", "tier", "result"],
+    )
+    for name, entity in stats.entities.items():
+        for field, (tier, result) in _TIER_AND_RESULT.items():
+            requests.add_metric([name, tier, result], getattr(entity.counts, field))
+    return requests
+
+
+def _latency(stats: CacheStats, what: str, text: str) -> Metric:
+    family = HistogramMetricFamily(f"gatewayz_cache_{what}_seconds", text, labels=["entity"])
+    for name, entity in stats.entities.items():
+        latency = entity.load_seconds if what == "load" else entity.population_seconds
+        family.add_metric([name], buckets=_cumulative(latency), sum_value=latency.total)
+    return family
+
+
+def _cumulative(latency: Latency) -> Sequence[tuple[str, float]]:
+    buckets = []
+    so_far = 0
+    for bound, count in zip((*map(str, LATENCY_BUCKETS), "+Inf"), latency.buckets, strict=True):
+        so_far += count
+        buckets.append((bound, float(so_far)))
+    return buckets
+
+
+def _engine(stats: CacheStats) -> Iterator[Metric]:
+    state = GaugeMetricFamily("gatewayz_cache_l2_breaker_state", "1 for the state it is in.", labels=["state"])
+    for each in BreakerState:
+        state.add_metric([each], 1 if stats.l2 == each else 0)
+    errors = CounterMetricFamily("gatewayz_cache_l2_errors", "Times Redis was of no use, by kind.", labels=["kind"])
+    for kind, count in stats.l2_errors.items():
+        errors.add_metric([kind], count)
+    yield from (state, errors)
+    yield CounterMetricFamily("gatewayz_cache_l2_breaker_opened", "Times the breaker opened.", value=stats.l2_opened)
+    yield CounterMetricFamily("gatewayz_cache_bus_losses", "Times the subscription broke.", value=stats.bus_losses)
+    yield GaugeMetricFamily("gatewayz_cache_trusted", "1 while invalidations arrive.", value=int(stats.trusted))
+    yield GaugeMetricFamily("gatewayz_cache_unsent_invalidations", "Not yet told to Redis.", value=stats.unsent)
+
+
+def _samples(samples: SampleStats) -> Iterator[Metric]:
+    where = ["entity", "tier"]
+    checks = CounterMetricFamily("gatewayz_cache_sample_checks", "Comparisons with the source.", labels=where)
+    wrong = CounterMetricFamily("gatewayz_cache_sample_violations", "Confirmed differences, repaired.", labels=where)
+    unsettled = CounterMetricFamily(
+        "gatewayz_cache_sample_unsettled", "Comparisons that showed nothing, by reason.", labels=["entity", "reason"]
+    )
+    for name, entity in samples.entities.items():
+        for tier, found in (("l1", entity.l1), ("l2", entity.l2)):
+            checks.add_metric([name, tier], found.checks)
+            wrong.add_metric([name, tier], found.violations)
+        for reason in ("failed", "moved", "healed", "drifted"):
+            unsettled.add_metric([name, reason], getattr(entity, reason))
+    nines = GaugeMetricFamily(
+        "gatewayz_cache_consistent_nines", "Nines of consistency, by seconds after an invalidation.", labels=["within"]
+    )
+    for each in samples.within:
+        if each.nines is not None:
+            nines.add_metric([f"{each.seconds:g}"], each.nines)
+    yield from (checks, wrong, unsettled, nines)

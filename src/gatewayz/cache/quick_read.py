@@ -1,0 +1,145 @@
+"""The read that takes one reply, and no task: nearly every read of what Redis has."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+from msgspec import Struct
+
+from gatewayz.cache.budgets import Budgets
+from gatewayz.cache.calls import Calls
+from gatewayz.cache.codec import Rubbish
+from gatewayz.cache.entity import Entity
+from gatewayz.cache.memory import Shelf
+from gatewayz.cache.nodes import Node
+from gatewayz.cache.reading import Later, Question, Reading
+from gatewayz.cache.redis_keys import RedisKeys
+from gatewayz.cache.replies import VALUE_PARTS, judged, read_call, was_rubbish
+from gatewayz.cache.scope import Scope, Scopes
+from gatewayz.cache.wire.exchange import Exchange
+
+V = TypeVar("V")
+
+Told: TypeAlias = Callable[[Sequence[int], Sequence[Reading[V] | Later | None]], None]
+"""Gets readings of the questions with these indices."""
+
+MOST_TOGETHER = 32
+"""Nobody waits for more replies than these, which come together anyway."""
+
+
+_Asked: TypeAlias = tuple[Shelf[Any], Scope, Question, Callable[[Any], None]]
+"""And who is told the reading of it."""
+
+
+class _Kind(Struct, frozen=True, eq=False):
+    """What is the same for all keys of an entity."""
+
+    scope: Scope
+    budget: float
+
+
+class _Together(Struct, eq=False):
+    """Reads of one turn of the loop that go out as one exchange, so that what each costs beside its own bytes is paid
+    once. `exchange` is None before it is sent, and where it could not be.
+    """
+
+    budget: float
+    asked: list[_Asked]
+    exchange: Exchange[Any] | None = None
+
+
+class QuickRead:
+    """Readings are told inside the parser, before any later change is told of. Where Redis does not answer they are
+    None, and where it takes more than one reply Later; both may come at once.
+    """
+
+    def __init__(self, calls: Calls, keys: RedisKeys, scopes: Scopes, budgets: Budgets) -> None:
+        self._calls = calls
+        self._keys = keys
+        self._scopes = scopes
+        self._budgets = budgets
+        self._kinds: dict[str, _Kind] = {}
+        self._last: dict[Node, _Together] = {}
+
+    def ask_one(self, shelf: Shelf[V], question: Question, told: Callable[[Reading[V] | Later | None], None]) -> None:
+        """With others that are asked in the same turn of the loop, if it can be."""
+        kind = self._kinds.get(shelf.entity.name) or self._kind(shelf.entity)
+        scope = kind.scope
+        if scope.held is None:
+            told(Later.READING)
+            return
+        key = self._keys.entry(shelf.entity, question.text)
+        command = read_call(key, question, lease=self._budgets.lease)
+        node = self._calls.nodes.of(key)
+        last = self._last.get(node)
+        if (
+            last is not None
+            and last.exchange is not None
+            and last.budget == kind.budget
+            and len(last.asked) < MOST_TOGETHER
+            and node.main.joins(last.exchange, command)
+        ):
+            last.asked.append((shelf, scope, question, told))
+            return
+        together = self._last[node] = _Together(kind.budget, [(shelf, scope, question, told)])
+        hear = functools.partial(self._hear, node, together)
+        together.exchange = self._calls.post(node, [command], kind.budget, hear)
+
+    def _kind(self, entity: Entity[Any, Any]) -> _Kind:
+        kind = self._kinds[entity.name] = _Kind(self._scopes.entity(entity.name), self._budgets.of(entity))
+        return kind
+
+    def _hear(self, node: Node, together: _Together, replies: Sequence[Any] | None, order: int) -> None:
+        if self._last.get(node) is together:
+            del self._last[node]
+        if replies is None:
+            for _, _, _, told in together.asked:
+                told(None)
+            return
+        for (shelf, scope, question, told), reply in zip(together.asked, replies, strict=True):
+            told(self._reading(shelf, scope, question, reply, order))
+
+    def ask(self, shelf: Shelf[V], questions: Sequence[Question], told: Told[V]) -> None:
+        """As one exchange with each server."""
+        scope = self._scopes.entity(shelf.entity.name)
+        if scope.held is None:
+            told(range(len(questions)), [Later.READING] * len(questions))
+            return
+        keys = [self._keys.entry(shelf.entity, question.text) for question in questions]
+        for node, indices in self._calls.by_node(keys):
+            commands = [read_call(keys[index], questions[index], lease=self._budgets.lease) for index in indices]
+            hear = self._hear_all(shelf, scope, [questions[index] for index in indices], indices, told)
+            self._calls.post(node, commands, self._budgets.of(shelf.entity), hear)
+
+    def _hear_all(
+        self, shelf: Shelf[V], scope: Scope, questions: Sequence[Question], indices: Sequence[int], told: Told[V]
+    ) -> Callable[[list[Any] | None, int], None]:
+        def hear(replies: list[Any] | None, order: int) -> None:
+            each = zip(questions, replies or [None] * len(questions), strict=True)
+            told(indices, [self._reading(shelf, scope, question, reply, order) for question, reply in each])
+
+        return hear
+
+    def _reading(
+        self,
+        shelf: Shelf[V],
+        scope: Scope,
+        question: Question,
+        reply: Any,  # noqa: ANN401  as it comes
+        order: int,
+    ) -> Reading[V] | Later | None:
+        if reply is None:
+            return None
+        if scope.held is None:
+            return Later.READING
+        try:
+            if len(reply) != VALUE_PARTS and was_rubbish(reply):
+                self._calls.errors["wrong_type"] += 1
+            judgement = judged(reply, question, scope.held, self._scopes.known_tag, order)
+            if type(judgement) is not Reading:
+                return Later.READING
+            if judgement.envelope is not None:
+                judgement.value = shelf.codec.value_now(judgement.envelope)
+        except Rubbish:
+            return Later.READING  # which finds it again, and deletes it
+        return judgement

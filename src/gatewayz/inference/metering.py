@@ -1,0 +1,149 @@
+"""What an answer used, read from its bytes while they pass."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+from msgspec import Struct
+
+_HAS_USAGE = re.compile(rb'"usage"\s*:\s*\{')
+_EVENT_END = re.compile(rb"\r?\n\r?\n")
+_LONGEST_EVENT = 16 * 1024 * 1024
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """Tokens. `cached`: those of the prompt that the provider had in its own cache."""
+
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+
+
+class _Details(Struct):
+    cached_tokens: int | None = None
+
+
+class _Counts(Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int | None = 0
+    prompt_tokens_details: _Details | None = None
+
+
+class _Body(Struct):
+    usage: _Counts | None = None
+    choices: list[msgspec.Raw] | None = None
+
+
+Note = Callable[[Usage], None]
+
+BYTES_PER_TOKEN = 4
+
+_decode = msgspec.json.Decoder(_Body, strict=False).decode
+
+
+def usage_of(body: bytes) -> Usage | None:
+    """What a whole answer in OpenAI's form says; None where it says nothing that can be read."""
+    read = _read(body)
+    return _usage(read.usage) if read is not None and read.usage is not None else None
+
+
+async def metered_whole(chunks: AsyncIterator[bytes], *, prompt: int, note: Note) -> AsyncIterator[bytes]:
+    """The same chunks; `note` is told what they say was used, or what it may have been where they do not say."""
+    whole = b"".join([chunk async for chunk in chunks])
+    note(usage_of(whole) or Usage(prompt=prompt, completion=len(whole) // BYTES_PER_TOKEN))
+    yield whole
+
+
+async def metered_stream(
+    chunks: AsyncIterator[bytes], *, shows_usage: bool, prompt: int, note: Note
+) -> AsyncIterator[bytes]:
+    """The same events; `note` is told of what was used with every chunk, so that who leaves pays for what there was."""
+    meter = StreamMeter(shows_usage=shows_usage)
+    async for chunk in chunks:
+        passed = meter.feed(chunk)
+        note(meter.usage or Usage(prompt=prompt, completion=meter.events))
+        if passed:
+            yield passed
+    if rest := meter.end():
+        note(meter.usage or Usage(prompt=prompt, completion=meter.events))
+        yield rest
+
+
+class StreamMeter:
+    """Lets server-sent events through, whole ones only, and notes the usage that the last of them tells.
+
+    Providers are always asked for it. `shows_usage`: the caller wants to see it, too; else the event that holds nothing
+    else is left out. `events`: how many have passed, which is about how many tokens were sent.
+    """
+
+    def __init__(self, *, shows_usage: bool) -> None:
+        self._shows_usage = shows_usage
+        self._rest = b""
+        self.usage: Usage | None = None
+        self.events = 0
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What of the stream may go on to the caller now."""
+        data = self._rest + chunk if self._rest else chunk
+        end = _whole_events(data)
+        if end < 0:
+            if len(data) > _LONGEST_EVENT:  # no event at all: the caller may make of it what he can
+                self._rest = b""
+                return data
+            self._rest = data
+            return b""
+        self._rest = data[end:]
+        return self._passed(data[:end] if self._rest else data)
+
+    def end(self) -> bytes:
+        """What is left when the stream has ended, be it half an event."""
+        rest, self._rest = self._rest, b""
+        return self._passed(rest) if rest else b""
+
+    def _passed(self, events: bytes) -> bytes:
+        self.events += events.count(b"data:")
+        if _HAS_USAGE.search(events) is None:
+            return events
+        passed, start = [], 0
+        for end in _ends(events):
+            event = events[start:end]
+            if self._is_shown(event):
+                passed.append(event)
+            start = end
+        return b"".join(passed)
+
+    def _is_shown(self, event: bytes) -> bool:
+        if _HAS_USAGE.search(event) is None:
+            return True
+        read = _read(event[event.find(b"{") :].rstrip())
+        if read is None or read.usage is None:
+            return True
+        self.usage = _usage(read.usage)
+        return self._shows_usage or bool(read.choices)
+
+
+def _whole_events(data: bytes) -> int:
+    """Where the last whole event ends, -1 if there is none."""
+    unix, dos = data.rfind(b"\n\n"), data.rfind(b"\r\n\r\n")
+    if unix < 0 and dos < 0:
+        return -1
+    return max(unix + 2, dos + 4)
+
+
+def _ends(events: bytes) -> list[int]:
+    ends = [each.end() for each in _EVENT_END.finditer(events)]
+    return ends if ends and ends[-1] == len(events) else [*ends, len(events)]
+
+
+def _read(body: bytes) -> _Body | None:
+    try:
+        return _decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _usage(counts: _Counts) -> Usage:
+    details = counts.prompt_tokens_details
+    cached = (details.cached_tokens or 0) if details is not None else 0
+    prompt = max(0, counts.prompt_tokens)
+    return Usage(prompt=prompt, completion=max(0, counts.completion_tokens or 0), cached=min(prompt, max(0, cached)))

@@ -1,0 +1,171 @@
+"""Lets a request in under its limits and with its money, and settles it when it has ended, whatever became of it."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import structlog
+from msgspec import Struct
+
+from gatewayz.accounts.model import Principal
+from gatewayz.catalog.model import Offer
+from gatewayz.core.clock import Clock
+from gatewayz.core.errors import Unavailable
+from gatewayz.core.money import NanoUsd
+from gatewayz.credits.funding import Funding
+from gatewayz.credits.journal import Journal
+from gatewayz.credits.model import SHARED, Charge, Owner
+from gatewayz.credits.pricing import Tariffs, Used
+from gatewayz.inference.estimate import Estimate
+from gatewayz.inference.metering import Usage
+from gatewayz.limits.admission import Admission
+from gatewayz.limits.errors import RateLimited
+from gatewayz.limits.model import Admitted, Ask, Refused, Unfunded
+
+log = structlog.get_logger("gatewayz.inference")
+
+_TRIES = 64
+"""A purse is filled for sixteen requests at a time, and hundreds may wait for it at once."""
+_ASSUMED_MOST_OUTPUT = 32_768
+"""Tokens that an answer may have where neither the request nor the offer bounds it."""
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What a request needs to be let in. `generation`: the id under which it is charged. `offers`: any of which may
+    serve it.
+    """
+
+    caller: Principal
+    generation: str
+    model: str
+    offers: Sequence[Offer]
+    estimate: Estimate
+    is_streaming: bool
+
+
+class Pass:
+    """A request that was let in. Say what it used by `served`; without that it has cost nothing."""
+
+    def __init__(self, admitted: Admitted) -> None:
+        self.admitted = admitted
+        self.offer: Offer | None = None
+        self.usage = Usage()
+
+    def served(self, offer: Offer, usage: Usage) -> None:
+        """The offer has answered, and so much was used up to now. To be said again when more is known."""
+        self.offer = offer
+        self.usage = usage
+
+
+class Turnstile:
+    """`shared` and `local` fill the purses of all workers, and those of this one, which goes by `place`."""
+
+    def __init__(
+        self, admission: Admission, shared: Funding, local: Funding, journal: Journal, clock: Clock, *, place: str
+    ) -> None:
+        self._admission = admission
+        self._shared = shared
+        self._local = local
+        self._journal = journal
+        self._clock = clock
+        self._place = place
+        self._tariffs = Tariffs()
+
+    @asynccontextmanager
+    async def passed(self, wanted: Wanted) -> AsyncIterator[Pass]:
+        """Raises RateLimited, InsufficientQuota, PriceUnknown or Unavailable; then nothing was taken."""
+        began = self._clock.monotonic()
+        let_in = Pass(await self._admitted(self._ask(wanted)))
+        try:
+            yield let_in
+        finally:
+            self._settle(wanted, let_in, self._clock.monotonic() - began)
+
+    def _ask(self, wanted: Wanted) -> Ask:
+        caller = wanted.caller
+        return Ask(
+            request=wanted.generation,
+            account_id=caller.account_id,
+            key_id=caller.key_id,
+            limits=caller.limits,
+            tokens=wanted.estimate.likely,
+            hold=max((self._most(wanted, offer) for offer in wanted.offers), default=NanoUsd(0)),
+            purse=caller.key_id if caller.has_budget else None,
+        )
+
+    def _most(self, wanted: Wanted, offer: Offer) -> NanoUsd:
+        return self._tariffs.of(offer.pricing).most(
+            prompt=wanted.estimate.prompt_bound,
+            completion=_most_output(offer, wanted.estimate),
+            allow_unknown=wanted.caller.pays_unknown_prices,
+        )
+
+    def _cost(self, offer: Offer, usage: Usage) -> NanoUsd:
+        """Of a request that was let in: what has no price by now costs nothing."""
+        used = Used(prompt=usage.prompt, completion=usage.completion, cache_read=usage.cached)
+        return self._tariffs.of(offer.pricing).cost(used, allow_unknown=True)
+
+    async def _admitted(self, ask: Ask) -> Admitted:
+        if ask.hold and self._journal.is_failing:
+            raise Unavailable("what requests cost cannot be written down now, so none that costs anything is let in")
+        failure = Unavailable("other requests of this account took what was set aside for it; try again in a moment")
+        for _ in range(_TRIES):
+            outcome = await self._admission.admit(ask)
+            if isinstance(outcome, Admitted):
+                return outcome
+            if isinstance(outcome, Refused):
+                raise RateLimited(
+                    outcome.limit,
+                    retry_after=outcome.retry_after,
+                    standings=outcome.standings,
+                    tokens=ask.tokens,
+                    is_local=outcome.is_local,
+                )
+            try:
+                await self._fund(ask, outcome)
+            except Unavailable as error:  # Redis may have gone between: then this worker goes on alone
+                failure = error
+        raise failure
+
+    async def _fund(self, ask: Ask, outcome: Unfunded) -> None:
+        owner = Owner(ask.account_id, ask.purse, self._place if outcome.is_local else SHARED)
+        funding = self._local if outcome.is_local else self._shared
+        await funding.fill(owner, outcome.short_by, outcome.tranche, hold=ask.hold)
+
+    def _settle(self, wanted: Wanted, let_in: Pass, seconds: float) -> None:
+        admitted, usage = let_in.admitted, let_in.usage
+        spent = NanoUsd(0)
+        if let_in.offer is not None:
+            spent = self._cost(let_in.offer, usage)
+            try:
+                self._journal.write(self._charge(wanted, let_in, let_in.offer, spent, seconds))
+            except Unavailable as error:
+                # The hold stays taken, so nobody spends it twice; the journal refuses who comes next.
+                log.exception("charge_not_written", generation=wanted.generation, cost=spent, reason=error.message)
+                spent = admitted.ask.hold
+        self._admission.settle(admitted, tokens=usage.prompt + usage.completion, cost=spent)
+
+    def _charge(self, wanted: Wanted, let_in: Pass, offer: Offer, spent: NanoUsd, seconds: float) -> Charge:
+        usage, admitted = let_in.usage, let_in.admitted
+        return Charge(
+            request_id=wanted.generation,
+            account_id=wanted.caller.account_id,
+            key_id=wanted.caller.key_id,
+            model=offer.id,
+            provider=offer.provider,
+            native_id=offer.native_id,
+            ended_at=self._clock.now(),
+            prompt_tokens=usage.prompt,
+            completion_tokens=usage.completion,
+            cached_tokens=usage.cached,
+            cost=spent,
+            hold=admitted.ask.hold,
+            tranche=admitted.tranche,
+            is_stream=wanted.is_streaming,
+            latency=seconds,
+        )
+
+
+def _most_output(offer: Offer, estimate: Estimate) -> int:
+    if estimate.output is not None:
+        return estimate.output
+    return offer.max_output_tokens or offer.context_length or _ASSUMED_MOST_OUTPUT

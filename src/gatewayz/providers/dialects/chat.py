@@ -1,0 +1,42 @@
+"""What every dialect does: carry one chat request to one provider and bring back its answer as bytes."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Struct
+from pydantic import SecretStr
+
+from gatewayz.providers.model import Provider
+
+
+class ChatAttempt(Struct, frozen=True, kw_only=True):
+    """One request to one provider. `body` holds the caller's fields as they came, each still encoded."""
+
+    provider: Provider
+    api_key: SecretStr | None
+    native_id: str
+    body: dict[str, msgspec.Raw]
+    is_streaming: bool
+
+    def decoded(self, field: str) -> Any:  # noqa: ANN401  any JSON
+        """The value of one field, None if it was not sent."""
+        raw = self.body.get(field)
+        return None if raw is None else msgspec.json.decode(raw)
+
+
+class ChatAnswer(Struct, frozen=True):
+    """A 200 of the provider: one JSON body, or server-sent events as they arrive, split at any byte."""
+
+    content_type: str
+    chunks: AsyncIterator[bytes]
+
+
+class ChatDialect(Protocol):
+    def chat(self, attempt: ChatAttempt) -> AbstractAsyncContextManager[ChatAnswer]:
+        """Open the answer; leaving the context ends the provider's work on it.
+
+        Raises InvalidRequest when the provider blames the caller's request, ProviderFailed for everything else.
+        """
+        ...

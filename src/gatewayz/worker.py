@@ -1,0 +1,185 @@
+"""One worker as an ASGI application: its hot paths, its control plane, its work in the background."""
+
+import asyncio
+import math
+import multiprocessing
+import signal
+from contextlib import AsyncExitStack
+from typing import Any
+
+import msgspec
+import structlog
+from prometheus_client import CollectorRegistry, ProcessCollector
+from redis.exceptions import RedisError
+from starlette.types import ASGIApp
+
+from gatewayz.api.asgi import Gateway
+from gatewayz.api.callers import Callers
+from gatewayz.api.catalog import catalog_routes
+from gatewayz.api.catalog_app import CatalogApp
+from gatewayz.api.client_address import ClientAddresses
+from gatewayz.api.control_plane import control_plane
+from gatewayz.api.health import Check, LiveApp
+from gatewayz.api.inference_app import ChatApp
+from gatewayz.api.routes import ControlParts, control_routers
+from gatewayz.app import ELECTION_PAUSE, Parts, assembled
+from gatewayz.cache.errors import LoadFailed
+from gatewayz.cache.metrics import register
+from gatewayz.cache.samples import Violation
+from gatewayz.catalog import repository as catalog_repository
+from gatewayz.catalog.jobs import refresh, warm
+from gatewayz.core.errors import GatewayzError
+from gatewayz.core.garbage import collect_rarely
+from gatewayz.core.supervision import Work, background
+from gatewayz.idempotency.service import FORGET_EVERY, RENEW_EVERY
+from gatewayz.inference.service import InferenceService
+from gatewayz.paying import Paying, paying
+from gatewayz.providers.dialects.table import DIALECTS
+from gatewayz.settings import Settings, database_url, load_settings
+from gatewayz.storage.election import lead
+from gatewayz.telemetry.logs import configure_logs
+
+log = structlog.get_logger("gatewayz.cache")
+
+
+def create_app() -> ASGIApp:
+    """The ASGI application of one worker; settings come from the environment."""
+    settings = load_settings()
+    configure_logs(settings.log)
+    return Worker(settings)
+
+
+class Worker:
+    """The ASGI application: its parts live from the server's startup to its shutdown."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._app: ASGIApp | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401  ASGI's own types
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif self._app is not None:
+            await self._app(scope, receive, send)
+
+    async def _live(self, receive: Any, send: Any) -> None:  # noqa: ANN401  ASGI's own types
+        await receive()
+        _leave_with_parent()
+        try:
+            async with AsyncExitStack() as stack:
+                parts = await stack.enter_async_context(assembled(self._settings))
+                pay = await stack.enter_async_context(paying(parts))
+                await stack.enter_async_context(background({**_background_work(parts), **pay.works}))
+                self._app = _gateway(parts, pay)
+                collect_rarely()
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except GatewayzError as error:
+            await send({"type": "lifespan.startup.failed", "message": error.message})
+        else:
+            await send({"type": "lifespan.shutdown.complete"})
+
+
+def _leave_with_parent() -> None:
+    """A supervisor that was killed cannot stop its workers: they see it go, and stop as if told to."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        asyncio.get_running_loop().add_reader(parent.sentinel, signal.raise_signal, signal.SIGTERM)
+
+
+def _gateway(parts: Parts, pay: Paying) -> Gateway:
+    dialects = {name: each.speak(parts.http) for name, each in DIALECTS.items() if each.speak is not None}
+    spoken = {slug: each for slug, each in parts.providers.items() if each.provider.dialect in dialects}
+    inference = InferenceService(parts.catalog, spoken, dialects, pay.turnstile)
+    routes = catalog_routes(frozenset(slug for slug, each in spoken.items() if each.enabled))
+    registry = CollectorRegistry()
+    register(parts.cache, registry)
+    for collector in pay.collectors:
+        registry.register(collector)
+    ProcessCollector(registry=registry)
+    callers = Callers(parts.authentication, ClientAddresses(parts.settings.trusted_proxies))
+    control = ControlParts(
+        cache=parts.cache,
+        callers=callers,
+        keys=parts.keys,
+        accounts=parts.accounts,
+        plans=parts.plans,
+        effective_limits=parts.effective_limits,
+        audit=parts.audit,
+        credits=parts.credits.repository,
+        ledger=parts.credits.ledger,
+        checks=_checks(parts),
+        required_checks=frozenset({"database", "catalog"}),
+    )
+    return Gateway(
+        [
+            ChatApp(callers, inference, parts.idempotency, parts.settings.max_body_bytes),
+            LiveApp(),
+            CatalogApp(parts.catalog, routes, is_cached=parts.settings.cache.enabled),
+        ],
+        control_plane(control_routers(control), routes, registry),
+    )
+
+
+def _background_work(parts: Parts) -> dict[str, tuple[Work, float]]:
+    snapshots = asyncio.Event()
+    parts.cache.on_invalidated(catalog_repository.CATALOG, snapshots.set)
+    parts.cache.on_violation(_log_violation)
+
+    async def rebuild() -> None:
+        await snapshots.wait()
+        snapshots.clear()
+        await parts.catalog.snapshot()
+
+    works: dict[str, tuple[Work, float]] = {
+        "refresh": (lambda: refresh(parts.cache, parts.catalog), 5.0),
+        "rebuild": (rebuild, 0.0),
+        "sample": (parts.cache.sample, 1.0),
+        "idempotency claims": (parts.idempotency.renew, RENEW_EVERY),
+        "idempotency answers": (parts.idempotency.forget_expired, FORGET_EVERY),
+        "relay": (lambda: relay_while_elected(parts), ELECTION_PAUSE),
+    }
+    if parts.settings.cache.warm_on_startup:
+        works["warm"] = (lambda: warm(parts.catalog), math.inf)
+    return works
+
+
+def _log_violation(violation: Violation) -> None:
+    log.error("cache_violation", **msgspec.structs.asdict(violation))
+
+
+async def relay_while_elected(parts: Parts) -> None:
+    """One process of all applies the row changes that their writers did not apply themselves."""
+    await lead(database_url(parts.settings), "cache outbox", parts.outbox.relay)
+
+
+def _checks(parts: Parts) -> dict[str, Check]:
+    async def database() -> str | None:
+        try:
+            async with asyncio.timeout(1):
+                await parts.database.fetch_value("SELECT 1")
+        except (GatewayzError, TimeoutError) as error:
+            return str(error) or "the database does not answer within 1 s"
+        return None
+
+    async def redis() -> str | None:
+        if parts.redis is None:
+            return None
+        try:
+            async with asyncio.timeout(1):
+                await parts.redis.ping()
+        except (RedisError, OSError, TimeoutError) as error:
+            return f"Redis does not answer ({type(error).__name__}); the cache goes on without it"
+        return None
+
+    async def catalog() -> str | None:
+        if parts.catalog.is_warm:
+            return None
+        if parts.settings.cache.warm_on_startup:
+            return "the catalog is not loaded yet"
+        try:
+            return None if await parts.catalog.has_any() else "the catalog is empty; run `gatewayz sync --offline`"
+        except LoadFailed as error:
+            return f"the catalog cannot be read: {error.__cause__}"
+
+    return {"database": database, "redis": redis, "catalog": catalog}

@@ -1,0 +1,135 @@
+"""A fake of an OpenAI-compatible provider, on loopback.
+
+The path before /chat/completions names what it does, itself or by `behaviours`: `/answers` gives an answer, `/400` …
+`/503` an error in OpenAI's form, `/quotes-key` a 401 that repeats the key it was shown (`/quotes-key-400` a 400),
+`/held` sends what the test puts into `chunks`, `/silent` never answers, `/breaks` drops the connection after the
+headers, `/cut` after the first chunk.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+from msgspec import Struct
+
+
+class Asked(Struct, frozen=True):
+    headers: Mapping[str, str]
+    body: dict[str, Any]
+
+
+def event(content: str) -> bytes:
+    choice = {"index": 0, "delta": {"content": content}, "finish_reason": None}
+    form = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    return b"data: " + json.dumps(form).encode() + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
+USAGE = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+USED = b"data: " + json.dumps({"object": "chat.completion.chunk", "choices": [], "usage": USAGE}).encode() + b"\n\n"
+
+
+class FakeUpstream:
+    """`asked` holds every request. `behaviours`: what other paths do for now.
+
+    `chunks`: what `/held` sends, one by one; None ends its answer. `has_request` is set when a request waits at
+    `/held` or `/silent`, `is_left` when its caller has gone.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was asked, and how to behave."""
+        self.behaviours: dict[str, str] = {}
+        self.asked: list[Asked] = []
+        self.chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.has_request = asyncio.Event()
+        self.is_left = asyncio.Event()
+
+    def base_url(self, behaviour: str) -> str:
+        return f"{self.url}/{behaviour}"
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["FakeUpstream"]:
+        app = web.Application()
+        app.router.add_post("/{behaviour}/chat/completions", self._chat)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            yield self
+        finally:
+            await runner.cleanup()
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        body = json.loads(await request.read())
+        self.asked.append(Asked(dict(request.headers), body))
+        path = request.match_info["behaviour"]
+        behaviour = self.behaviours.get(path, path)
+        if behaviour.isdigit():
+            return _error(int(behaviour), "temperature must be at most 2")
+        if behaviour == "quotes-key":
+            return _error(401, f"Incorrect API key provided: {request.headers.get('Authorization')}")
+        if behaviour == "quotes-key-400":
+            return _error(400, f"Bad request with {request.headers.get('Authorization')}")
+        if behaviour in {"breaks", "cut"}:
+            return await _break_off(request, b"" if behaviour == "breaks" else event("Hel"))
+        if behaviour in {"held", "silent"}:
+            return await self._hold(request, behaviour)
+        return await _answer(request, body)
+
+    async def _hold(self, request: web.Request, behaviour: str) -> web.StreamResponse:
+        self.has_request.set()
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        try:
+            if behaviour == "silent":
+                await asyncio.Event().wait()
+            await response.prepare(request)
+            while (chunk := await self.chunks.get()) is not None:
+                await response.write(chunk)
+        except asyncio.CancelledError:
+            self.is_left.set()
+            raise
+        return response
+
+
+async def _answer(request: web.Request, body: Mapping[str, Any]) -> web.StreamResponse:
+    if body.get("stream"):
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        wants_usage = (body.get("stream_options") or {}).get("include_usage")
+        for chunk in (event("Hel"), event("lo"), *([USED] if wants_usage else []), DONE):
+            await response.write(chunk)
+        return response
+    message = {"role": "assistant", "content": "Hello"}
+    return web.json_response(
+        {
+            "id": "chatcmpl-1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": body["model"],
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            "usage": USAGE,
+        }
+    )
+
+
+async def _break_off(request: web.Request, sent: bytes) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Length": "1000", "Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    await response.write(sent)
+    assert request.transport is not None
+    request.transport.close()
+    return response
+
+
+def _error(status: int, message: str) -> web.Response:
+    return web.json_response(
+        {"error": {"message": message, "type": "fake", "param": None, "code": None}}, status=status
+    )
