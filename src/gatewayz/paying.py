@@ -24,6 +24,7 @@ from gatewayz.limits import scripts
 from gatewayz.limits.admission import Admission
 from gatewayz.limits.local import LocalLimits
 from gatewayz.limits.metrics import LimitsCollector
+from gatewayz.limits.shared import SharedLimits
 from gatewayz.settings import database_url
 from gatewayz.storage.election import lead
 
@@ -71,15 +72,16 @@ async def paying(parts: Parts) -> AsyncIterator[Paying]:
 
 def _admission(parts: Parts, stack: AsyncExitStack) -> Admission:
     config, clock = parts.settings.limits, SystemClock()
-    redis = None
+    shared = None
     if parts.redis is not None:
         rng = random.Random()  # noqa: S311  jitter, not a secret
         redis = RedisScripts(parts.redis.over, scripts.ALL, clock=clock, rng=rng)
         redis.open()
         stack.push_async_callback(redis.close)
+        prefix = f"gw:limits:{parts.installation}:"
+        shared = SharedLimits(redis, prefix=prefix, lease=config.lease, within=config.answer)
     local = LocalLimits(clock, share=parts.settings.workers, lease=config.lease)
-    prefix = f"gw:limits:{parts.installation}:"
-    return Admission(redis, local, prefix=prefix, lease=config.lease, within=config.answer)
+    return Admission(shared, local)
 
 
 def _works(  # noqa: PLR0917  the parts

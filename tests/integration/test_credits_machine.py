@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 T = TypeVar("T")
 
-SHARE, HOLDS = 4, 3
+SHARE, HOLDS, LASTS = 4, 3, 3600
 _AT_FIRST = 60
 AMOUNTS = st.integers(1, 40)
 TIMES = st.sampled_from([60.0, 3600.0, 86_400.0, 5 * 86_400.0, 20 * 86_400.0])
@@ -49,6 +49,8 @@ Coin = Given | None
 @dataclass
 class Held:
     owner: Owner
+    opened: datetime
+    filled: int = 0
     coins: list[Coin] = field(default_factory=list)
     is_retired: bool = False
     is_closed: bool = False
@@ -230,13 +232,15 @@ class Credits(RuleBasedStateMachine):
                 each.granted, each.ends, each.is_over = granted, ends, is_over
             return
         assert within >= need
-        assert funded.amount == max(need, min(HOLDS * hold, within // SHARE))
         held = purse.tranches.get(funded.tranche)
         assert funded.is_new == (held is None)
+        pace = held.filled / max((self.now - held.opened).total_seconds(), 0.1) if held is not None else 0
+        assert funded.amount == max(need, min(max(HOLDS * hold, int(pace * LASTS)), within // SHARE))
         if known is not None:
             there = purse.tranches[known]
             assert (funded.tranche == known) == (there.owner == owner and not there.is_retired)
-        held = purse.tranches.setdefault(funded.tranche, Held(owner))
+        held = purse.tranches.setdefault(funded.tranche, Held(owner, self.now))
+        held.filled += funded.amount
         held.coins += purse.take(funded.amount)
 
     @rule(data=st.data(), costs=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=4))
@@ -316,7 +320,9 @@ def runner() -> Iterator[asyncio.Runner]:
 def test_no_order_of_events_makes_or_loses_a_nano_dollar(servers: Servers, runner: asyncio.Runner) -> None:
     async def enter(stack: AsyncExitStack) -> CreditsWorld:
         url = await stack.enter_async_context(fresh_database(servers))
-        return await stack.enter_async_context(credits_world(url, holds_per_tranche=HOLDS, tranche_share=SHARE))
+        return await stack.enter_async_context(
+            credits_world(url, holds_per_tranche=HOLDS, tranche_share=SHARE, tranche_lasts=LASTS)
+        )
 
     stack = AsyncExitStack()
     world = runner.run(enter(stack))

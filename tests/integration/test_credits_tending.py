@@ -79,8 +79,21 @@ async def test_a_purse_that_lacks_a_little_is_filled_for_as_many_requests_as_an_
     owner, funding = Owner(account), Funding(world.tranches, purses)
     await funding.fill(owner, NanoUsd(10), hold=NanoUsd(10))
     tranche, left = purses.left[owner]
+    world.clock.advance(60)
     await funding.fill(owner, NanoUsd(1), tranche, hold=NanoUsd(10))
     assert (left, purses.left[owner]) == (160, (tranche, 320))
+
+
+async def test_a_purse_that_is_emptied_fast_is_filled_for_some_seconds(world: CreditsWorld) -> None:
+    account, purses = await world.account(purchased=100_000), DictPurses()
+    owner, funding = Owner(account), Funding(world.tranches, purses)
+    await funding.fill(owner, NanoUsd(10), hold=NanoUsd(10))
+    tranche, _ = purses.left[owner]
+    world.clock.advance(0.5)
+    await funding.fill(owner, NanoUsd(10), tranche, hold=NanoUsd(10))
+    assert purses.left[owner] == (tranche, 160 + 160 * 10)
+    await funding.fill(owner, NanoUsd(10), tranche, hold=NanoUsd(10))
+    assert purses.left[owner] == (tranche, 160 + 1600 + (100_000 - 1760) // 16)
 
 
 async def test_a_purse_of_a_tranche_that_is_retired_gives_way(world: CreditsWorld) -> None:

@@ -146,7 +146,6 @@ async def test_what_nobody_renews_no_longer_runs_and_what_is_renewed_does(admiss
     await admissions.admission.renew()
     await admissions.turn(LEASE - 1)
     assert isinstance(await admissions.ask(at_once(1)), Refused)
-    admissions.admission._running.clear()  # its worker has died
     await admissions.turn(2)
     assert isinstance(await admissions.ask(at_once(1)), Admitted)
 

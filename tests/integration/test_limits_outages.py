@@ -22,6 +22,7 @@ from gatewayz.limits import scripts
 from gatewayz.limits.admission import Admission
 from gatewayz.limits.local import LocalLimits
 from gatewayz.limits.model import Admitted, Ask, Outcome, PurseName, Refused
+from gatewayz.limits.shared import SharedLimits
 
 HOUR = per(3600, requests=10, by=Subject.ACCOUNT)
 PURSE = PurseName(AccountId(1))
@@ -29,7 +30,7 @@ PURSE = PurseName(AccountId(1))
 
 def admission(over: RedisScripts, *, within: float, share: int = 2) -> Admission:
     local = LocalLimits(SystemClock(), share=share, lease=LEASE)
-    return Admission(over, local, prefix="l:", lease=LEASE, within=within)
+    return Admission(SharedLimits(over, prefix="l:", lease=LEASE, within=within), local)
 
 
 async def ask(admission: Admission, *limits: Limit, hold: int = 0) -> Outcome:

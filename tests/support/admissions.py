@@ -1,13 +1,14 @@
 """Admission over Redis and by one worker alone, both on a clock that tests turn."""
 
 import random
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.asyncio import Redis
 
-from gatewayz.cache.redis_scripts import RedisScripts
+from gatewayz.cache.redis_scripts import Form, RedisScripts
+from gatewayz.cache.wire.exchange import Command
 from gatewayz.core.ids import AccountId, ApiKeyId, TrancheId
 from gatewayz.core.limit import Limit, Measure, Subject
 from gatewayz.core.money import NanoUsd
@@ -15,6 +16,7 @@ from gatewayz.limits import scripts
 from gatewayz.limits.admission import Admission
 from gatewayz.limits.local import LocalLimits
 from gatewayz.limits.model import Admitted, Ask, Outcome, PurseName, Refused
+from gatewayz.limits.shared import SharedLimits
 from tests.support.fake_clock import FakeClock
 from tests.support.patience import PATIENCE
 
@@ -31,11 +33,17 @@ class TurnedScripts(RedisScripts):
         assert all(_REAL in text or "now" not in text for text in scripts.ALL)
         super().__init__(redis, self._turned.values(), clock=FakeClock(), rng=random.Random(1))
 
+    def form(self, text: str, keys: Sequence[str], arguments: Sequence[str | int], *, rest: int) -> Form:
+        return super().form(self._turned[text], keys, arguments, rest=rest)
+
     async def run(self, text: str, keys: Sequence[str], arguments: Iterable[str | int], *, within: float) -> Any:  # noqa: ANN401  as the real one
         return await super().run(self._turned[text], keys, arguments, within=max(within, PATIENCE))
 
-    def post(self, text: str, keys: Sequence[str], arguments: Iterable[str | int], *, within: float) -> None:
-        super().post(self._turned[text], keys, arguments, within=max(within, PATIENCE))
+    def ask(self, form: Form, rest: Command, *, within: float) -> Awaitable[Any]:
+        return super().ask(form, rest, within=max(within, PATIENCE))
+
+    def post(self, form: Form, rest: Command, *, within: float) -> None:
+        super().post(form, rest, within=max(within, PATIENCE))
 
 
 class Admissions:
@@ -89,7 +97,8 @@ async def over_redis(url: str) -> AsyncIterator[Admissions]:
         turned = TurnedScripts(redis)
         clock = FakeClock()
         local = LocalLimits(clock, share=1, lease=LEASE)
-        found = Admissions(Admission(turned, local, prefix="l:", lease=LEASE, within=30), clock, redis)
+        shared = SharedLimits(turned, prefix="l:", lease=LEASE, within=30)
+        found = Admissions(Admission(shared, local), clock, redis)
         await found.turn(1.0)
         yield found
         await turned.close()
@@ -99,7 +108,7 @@ async def over_redis(url: str) -> AsyncIterator[Admissions]:
 async def alone() -> AsyncIterator[Admissions]:
     clock = FakeClock()
     local = LocalLimits(clock, share=1, lease=LEASE)
-    yield Admissions(Admission(None, local, prefix="", lease=LEASE, within=1), clock, None)
+    yield Admissions(Admission(None, local), clock, None)
 
 
 def per(seconds: int, *, requests: int | None = None, tokens: int | None = None, by: Subject = Subject.KEY) -> Limit:

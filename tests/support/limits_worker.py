@@ -21,6 +21,7 @@ from gatewayz.limits import scripts
 from gatewayz.limits.admission import Admission
 from gatewayz.limits.local import LocalLimits
 from gatewayz.limits.model import Admitted, Ask, Refused
+from gatewayz.limits.shared import SharedLimits
 
 _RENEW_EVERY = 0.2
 
@@ -96,7 +97,7 @@ async def main(orders: Orders) -> None:
     async with Redis.from_url(orders.url) as redis:
         running = RedisScripts(redis, scripts.ALL, clock=SystemClock(), rng=rng)
         local = LocalLimits(SystemClock(), share=1, lease=orders.lease)
-        admission = Admission(running, local, prefix="l:", lease=orders.lease, within=30)
+        admission = Admission(SharedLimits(running, prefix="l:", lease=orders.lease, within=30), local)
 
         async def renew() -> None:
             while True:

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 from hiredis import ReplyError
 from msgspec import Struct
@@ -12,7 +12,10 @@ from gatewayz.cache.breaker import BreakerState
 from gatewayz.cache.nodes import Node, Nodes
 from gatewayz.cache.wire.errors import Late, TooMuch, WireError
 from gatewayz.cache.wire.exchange import Command, Exchange, Packed
+from gatewayz.cache.wire.exchange import Then as Parsed
 from gatewayz.cache.wire.wire import Wire
+
+T = TypeVar("T")
 
 Then: TypeAlias = Callable[[list[Any] | None, int], None]
 
@@ -85,8 +88,6 @@ class Calls:
         then: Callable[[Heard], None] | None = None,
     ) -> Heard | None:
         """None if there is no answer. `then` is called inside the parser. `over`: not the main connection."""
-        if not self._admits(node):
-            return None
 
         def parsed(replies: list[Any], order: int) -> Heard:
             heard = self._heard(replies, order)
@@ -94,8 +95,23 @@ class Calls:
                 then(heard)
             return heard
 
+        return await self._answered(node, over or node.main, commands, budget, parsed)
+
+    def ask(self, node: Node, command: Command | Packed, budget: float) -> Awaitable[Any | None]:
+        """The reply to one command; None where it is refused, or there is no answer."""
+        return self._answered(node, node.main, (command,), budget, self._only)
+
+    def _only(self, replies: list[Any], _order: int) -> Any:  # noqa: ANN401  whatever the command says
+        self.count_refusals(replies)
+        return replies[0]
+
+    async def _answered(
+        self, node: Node, wire: Wire, commands: Sequence[Command | Packed], budget: float, parsed: Parsed[T]
+    ) -> T | None:
+        if not self._admits(node):
+            return None
         try:
-            heard = await (over or node.main).ask(commands, within=budget, then=parsed)
+            answer = await wire.ask(commands, within=budget, then=parsed)
         except WireError as error:
             self.blame(node, error)
             return None
@@ -103,7 +119,7 @@ class Calls:
             node.breaker.abandoned()
             raise
         node.breaker.succeeded()
-        return heard
+        return answer
 
     def _admits(self, node: Node) -> bool:
         """Whether to ask now. The probe that closes a breaker is none of those who ask: nobody waits for it."""

@@ -1,7 +1,7 @@
 """Scripts of others than the cache, run on the same Redis over connections of their own, as the cache's are."""
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -12,9 +12,32 @@ from gatewayz.cache.calls import Calls
 from gatewayz.cache.clock import Clock
 from gatewayz.cache.nodes import Several, reached
 from gatewayz.cache.wire.endpoint import Dial
-from gatewayz.cache.wire.exchange import Command
+from gatewayz.cache.wire.exchange import Command, Packed, pack
 
 PROBED_WITHIN = 0.035
+
+_COUNT = len(b"*1\r\n")
+"""Bytes before the first argument of a packed command that has fewer than ten."""
+
+
+class Form:
+    """A script with its keys and its first arguments, packed once. Each call adds the `rest`, 1 to 9 arguments, which
+    the script finds last in ARGV.
+    """
+
+    __slots__ = ("_head", "_rest", "key")
+
+    def __init__(self, sha: str, keys: Sequence[str], arguments: Sequence[str | int], rest: int) -> None:
+        named: Command = ("EVALSHA", sha, len(keys), *keys, *arguments)
+        _, _, parts = pack(named).partition(b"\r\n")
+        self._head = b"*%d\r\n" % (len(named) + rest) + parts
+        self._rest = rest
+        self.key = keys[0]
+
+    def filled(self, rest: Command) -> Packed:
+        if len(rest) != self._rest:
+            raise ValueError(f"the form lacks {self._rest} arguments, not {len(rest)}")
+        return self._head + pack(rest)[_COUNT:]
 
 
 class RedisScripts:
@@ -44,19 +67,22 @@ class RedisScripts:
         """Whether some server is left alone at present."""
         return self._calls.state is not BreakerState.CLOSED
 
-    def sha(self, text: str) -> str:
-        return self._sha_of[text]
+    def form(self, text: str, keys: Sequence[str], arguments: Sequence[str | int], *, rest: int) -> Form:
+        """For `ask` and `post`, to be made once and used often."""
+        return Form(self._sha_of[text], keys, arguments, rest)
 
     async def run(self, text: str, keys: Sequence[str], arguments: Iterable[str | int], *, within: float) -> Any | None:  # noqa: ANN401  whatever the script says
         """What the script says, or None where it cannot be told within so many seconds: it may have run."""
         command: Command = ("EVALSHA", self._sha_of[text], len(keys), *keys, *arguments)
-        heard = await self._calls.run(self._nodes.of(keys[0]), [command], within)
-        return heard.replies[0] if heard is not None else None
+        return await self._calls.ask(self._nodes.of(keys[0]), command, within)
 
-    def post(self, text: str, keys: Sequence[str], arguments: Iterable[str | int], *, within: float) -> None:
+    def ask(self, form: Form, rest: Command, *, within: float) -> Awaitable[Any | None]:
+        """As `run`."""
+        return self._calls.ask(self._nodes.of(form.key), form.filled(rest), within)
+
+    def post(self, form: Form, rest: Command, *, within: float) -> None:
         """Run it without anybody waiting; nobody is told whether it has run."""
-        command: Command = ("EVALSHA", self._sha_of[text], len(keys), *keys, *arguments)
-        self._calls.post(self._nodes.of(keys[0]), [command], within, _unheard)
+        self._calls.post(self._nodes.of(form.key), [form.filled(rest)], within, _unheard)
 
 
 class _Deaf:

@@ -12,7 +12,10 @@ class CreditsConfig(BaseModel):
     )
     max_refund: Decimal = Field(Decimal(1_000), gt=0, description="US dollars that one refund may have.")
     holds_per_tranche: int = Field(
-        16, ge=1, le=1000, description="Holds as large as the one asked for that a tranche is filled for."
+        16, ge=1, le=1000, description="Holds as large as the one asked for that a tranche is filled for, at least."
+    )
+    tranche_lasts: float = Field(
+        5.0, ge=0, description="Seconds for which a tranche in use is filled, if that is for more than those holds."
     )
     tranche_share: int = Field(
         16,

@@ -26,7 +26,8 @@ from gatewayz.storage.database import Database
 _LOCK = "SELECT purchased, allowance FROM credit_balances WHERE account_id = $1 FOR UPDATE"
 _READ = "SELECT purchased, allowance FROM credit_balances WHERE account_id = $1"
 _KNOWN = """
-SELECT id FROM tranches WHERE id = $1 AND account_id = $2 AND key_id IS NOT DISTINCT FROM $3 AND place = $4
+SELECT from_allowance + from_purchased AS filled, opened_at FROM tranches
+WHERE id = $1 AND account_id = $2 AND key_id IS NOT DISTINCT FROM $3 AND place = $4
 AND retired_at IS NULL
 """
 _OPEN = "INSERT INTO tranches (account_id, key_id, place, opened_at) VALUES ($1, $2, $3, $4) RETURNING id"
@@ -59,6 +60,9 @@ WHERE retired_at IS NULL AND opened_at <= $1 AND ($2::text IS NULL OR place = $2
 """
 _CLOSABLE = "SELECT id FROM tranches WHERE closed_at IS NULL AND retired_at <= $1 ORDER BY retired_at LIMIT 1000"
 
+_LEAST_AGE = 0.1
+"""Seconds: a pace is not told by less."""
+
 
 class OpenTranche(Struct, frozen=True):
     id: TrancheId
@@ -78,8 +82,8 @@ class Tranches:
         self, owner: Owner, need: NanoUsd, tranche: TrancheId | None = None, *, hold: NanoUsd | None = None
     ) -> Funded:
         """Hold at least `need` for requests to come, in `tranche` if that is the owner's and still open, else in a new
-        one. How much more is by `hold`, what one request needs: `need` is less where a purse lacks only a part of it.
-        Raises InsufficientQuota.
+        one. How much more is by `hold`, what one request needs, and by how fast the tranche has been spent up to now:
+        `need` is less where a purse lacks only a part of a hold. Raises InsufficientQuota.
         """
         if need <= 0:
             raise ValueError(f"a tranche is filled with more than {need} nano-dollars")
@@ -96,11 +100,13 @@ class Tranches:
                     within, limit = budget, "the key's budget"
             if within < need:
                 raise await self._insufficient(connection, owner, need, max(within, 0), limit, now)
-            amount = self._size(need, hold or need, within)
-            known = tranche and await connection.fetchval(_KNOWN, tranche, owner.account_id, owner.key_id, owner.place)
-            filled = known or await connection.fetchval(_OPEN, owner.account_id, owner.key_id, owner.place, now)
-            await _draw(connection, owner.account_id, filled, amount, balance["allowance"])
-        return Funded(tranche=filled, amount=NanoUsd(amount), is_new=known is None)
+            known = tranche and await connection.fetchrow(_KNOWN, tranche, owner.account_id, owner.key_id, owner.place)
+            wanted = max((hold or need) * self._config.holds_per_tranche, self._soon_spent(known, now) if known else 0)
+            amount = max(need, min(wanted, within // self._config.tranche_share))
+            if tranche is None or not known:
+                tranche = await connection.fetchval(_OPEN, owner.account_id, owner.key_id, owner.place, now)
+            await _draw(connection, owner.account_id, tranche, amount, balance["allowance"])
+        return Funded(tranche=tranche, amount=NanoUsd(amount), is_new=not known)
 
     async def release(self, tranche: TrancheId, amount: NanoUsd) -> NanoUsd:
         """Give `amount` back, or all that the tranche still holds if that is less; returns how much it was."""
@@ -157,9 +163,10 @@ class Tranches:
     def _close_after(self) -> timedelta:
         return timedelta(seconds=self._config.longest_request + self._config.close_margin)
 
-    def _size(self, need: int, hold: int, available: int) -> int:
-        wanted = min(hold * self._config.holds_per_tranche, available // self._config.tranche_share)
-        return max(need, wanted)
+    def _soon_spent(self, tranche: Record, now: datetime) -> int:
+        """What will be taken out of its purse in a while, at the pace of all its time: it is empty now."""
+        age = max((now - tranche["opened_at"]).total_seconds(), _LEAST_AGE)
+        return int(tranche["filled"] * self._config.tranche_lasts / age)
 
     @asynccontextmanager
     async def _tranche(self, tranche: TrancheId) -> AsyncIterator[tuple[PoolConnectionProxy, Record]]:

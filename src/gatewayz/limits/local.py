@@ -172,8 +172,12 @@ def _longer(one: tuple[float, Limit] | None, other: tuple[float, Limit] | None) 
 
 
 def _standings(plan: Plan, windows: list[Window], running: list[dict[str, float]], now: int) -> tuple[Standing, ...]:
-    counted = [(window.requests, window.tokens, window.empty_in(now)) for window in windows]
-    return standings_of(plan, counted, [len(requests) for requests in running])
+    counted = [
+        number
+        for window in windows
+        for number in (window.requests, window.tokens, math.ceil(window.empty_in(now) * 1000))
+    ]  # fmt: skip
+    return standings_of(plan, counted + [len(requests) for requests in running])
 
 
 def _who(ask: Ask, subject: Subject) -> tuple[Subject, object]:

@@ -1,7 +1,8 @@
 """Limits arranged by what is counted together: made once for each set of limits, and used by every request."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -28,11 +29,16 @@ class WindowLimit(Struct, frozen=True):
         return ANY if self.tokens is None else self.tokens.amount
 
 
+Counted: TypeAlias = tuple[Limit, int, int | None]
+"""A limit, and where in what was counted stand what was used of it and the milliseconds until that is nothing."""
+
+
 class Plan(Struct, frozen=True):
-    """`windows` before `running`, which hold as many requests at one time."""
+    """`windows` before `running`, which hold as many requests at one time. `counted`: every limit, in that order."""
 
     windows: tuple[WindowLimit, ...]
     running: tuple[Limit, ...]
+    counted: tuple[Counted, ...]
 
 
 @functools.lru_cache(maxsize=4096)
@@ -50,7 +56,18 @@ def planned(limits: tuple[Limit, ...]) -> Plan:
         WindowLimit(subject, seconds, found.get(Measure.REQUESTS), found.get(Measure.TOKENS))
         for (subject, seconds), found in by_window.items()
     )
-    return Plan(windows, tuple(running.values()))
+    return Plan(windows, tuple(running.values()), tuple(_counted(windows, running.values())))
+
+
+def _counted(windows: Sequence[WindowLimit], running: Iterable[Limit]) -> Iterator[Counted]:
+    for place, window in enumerate(windows):
+        requests, tokens, empty_in = range(3 * place, 3 * place + 3)
+        if window.requests is not None:
+            yield window.requests, requests, empty_in
+        if window.tokens is not None:
+            yield window.tokens, tokens, empty_in
+    for place, limit in enumerate(running, 3 * len(windows)):
+        yield limit, place, None
 
 
 def _lower(one: Limit | None, other: Limit) -> Limit:

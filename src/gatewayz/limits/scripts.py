@@ -170,8 +170,8 @@ end
 """
 
 # KEYS: the windows, the sets of running requests, the purse if there is a hold.
-# ARGV: request, tokens, hold, milliseconds of a lease, number of windows, then for each window its microseconds, most
-# requests and most tokens (-1: any), then for each set the most that may run.
+# ARGV: milliseconds of a lease, number of windows, then for each window its microseconds, most requests and most tokens
+# (-1: any), then for each set the most that may run; at last request, tokens, hold.
 # → {'admitted', microseconds, tranche or '', then requests, tokens and milliseconds until it is empty for each window,
 #    and how many run for each set}
 #   {'refused', which one from 1 on, 'requests', 'tokens' or 'concurrent', milliseconds to wait (-1: for ever),
@@ -185,25 +185,25 @@ ADMIT = (
     + _TAKE
     + """
 local clock = now
-local windows = tonumber(ARGV[5])
-local tokens, hold = tonumber(ARGV[2]), tonumber(ARGV[3])
+local lease, windows = ARGV[1], tonumber(ARGV[2])
+local request, tokens, hold = ARGV[#ARGV - 2], tonumber(ARGV[#ARGV - 1]), tonumber(ARGV[#ARGV])
 local purse = hold > 0 and #KEYS or nil
 local sets = #KEYS - windows - (purse and 1 or 0)
 local state = {}
 local is_late = false
 for i = 1, windows do
-  local w = opened(KEYS[i], tonumber(ARGV[3 + 3 * i]))
+  local w = opened(KEYS[i], tonumber(ARGV[3 * i]))
   if w.last and w.last > w.slot + SLOTS then forget(w) end  -- of a clock that was wrong by more than the window
   if w.last and w.last > w.slot then now, is_late = math.max(now, (w.last + 0.5) * w.width), true end
   state[i] = w
 end
 -- In windows, time does not go back, though a server that takes over may be behind: it is the newest slot's in each.
 if is_late then
-  for i = 1, windows do state[i] = opened(KEYS[i], tonumber(ARGV[3 + 3 * i])) end
+  for i = 1, windows do state[i] = opened(KEYS[i], tonumber(ARGV[3 * i])) end
 end
 local refused, why, longest = nil, nil, -1
 for i = 1, windows do
-  local w, most_r, most_k = state[i], tonumber(ARGV[4 + 3 * i]), tonumber(ARGV[5 + 3 * i])
+  local w, most_r, most_k = state[i], tonumber(ARGV[1 + 3 * i]), tonumber(ARGV[2 + 3 * i])
   expire(w)
   local more_r = most_r >= 0 and w.requests + 1 - most_r or 0
   local more_k = most_k >= 0 and w.tokens + tokens - most_k or 0
@@ -220,7 +220,7 @@ for i = 1, sets do
   local key = KEYS[windows + i]
   redis.call('ZREMRANGEBYSCORE', key, '-inf', text(clock / 1000))
   running[i] = redis.call('ZCARD', key)
-  local most = tonumber(ARGV[5 + 3 * windows + i])
+  local most = tonumber(ARGV[2 + 3 * windows + i])
   if running[i] >= most and (most == 0 or longest < 0) then
     local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
     longest = most == 0 and math.huge or math.max(0, math.min(1000000, first[2] * 1000 - clock))
@@ -252,8 +252,8 @@ end
 for i = 1, windows do take(state[i], tokens) end
 for i = 1, sets do
   local key = KEYS[windows + i]
-  redis.call('ZADD', key, text(clock / 1000 + ARGV[4]), ARGV[1])
-  redis.call('PEXPIRE', key, 2 * ARGV[4])
+  redis.call('ZADD', key, text(clock / 1000 + lease), request)
+  redis.call('PEXPIRE', key, 2 * lease)
   running[i] = running[i] + 1
 end
 return standings({'admitted', text(now), tranche})
@@ -262,23 +262,26 @@ return standings({'admitted', text(now), tranche})
 
 # The request has ended. KEYS: the windows in which tokens were reserved, the sets of running requests, the purse if
 # something goes back there.
-# ARGV: request, microseconds at which it was admitted, tokens used beyond those reserved (below 0: fewer), tranche,
-# nano-dollars that go back, number of windows, then for each its microseconds.
+# ARGV: number of windows, then for each its microseconds; at last request, microseconds at which it was admitted,
+# tokens used beyond those reserved (below 0: fewer), tranche, nano-dollars that go back.
 SETTLE = (
     _CLOCK
     + _WINDOW
     + _CORRECT
     + """
-local at, more, back, windows = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[5]), tonumber(ARGV[6])
-now = at
-for i = 1, windows do correct(opened(KEYS[i], tonumber(ARGV[6 + i])), more) end
+local windows, last = tonumber(ARGV[1]), #ARGV
+local request, at, more, tranche, back = ARGV[last - 4], ARGV[last - 3], ARGV[last - 2], ARGV[last - 1], ARGV[last]
+now, more, back = tonumber(at), tonumber(more), tonumber(back)
+if more ~= 0 then
+  for i = 1, windows do correct(opened(KEYS[i], tonumber(ARGV[1 + i])), more) end
+end
 local purse = back > 0 and #KEYS or nil
 for i = windows + 1, #KEYS - (purse and 1 or 0) do
-  redis.call('ZREM', KEYS[i], ARGV[1])
+  redis.call('ZREM', KEYS[i], request)
 end
 if purse then
   local p = redis.call('HMGET', KEYS[purse], 't', 'r')
-  if p[1] == ARGV[4] and not p[2] then redis.call('HINCRBY', KEYS[purse], 'n', text(back)) end
+  if p[1] == tranche and not p[2] then redis.call('HINCRBY', KEYS[purse], 'n', text(back)) end
 end
 return 1
 """
