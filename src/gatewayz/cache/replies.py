@@ -46,23 +46,23 @@ Judgement: TypeAlias = Reading[Any] | Dead | Unread
 def read_call(key: str, question: Question, *, lease: float, most: int = LARGEST_IN_LINE) -> Packed:
     """`lease`: seconds it lasts. `most`: bytes of a value that may come in line; 0: any."""
     name, token = key.encode(), question.lease
-    return b"%b$%d\r\n%b\r\n%b%b$%d\r\n%b\r\n%b%b" % (
-        scripts.packed_name(scripts.READ, _READ_ARGUMENTS),
+    return _call_form(lease, most) % (
         len(name),
         name,
         _bulk(question.stamp) if question.stamp else _EMPTY,
         _bulk(question.dead) if question.dead else _EMPTY,
         len(token),
         token,
-        _packed_bounds(lease, most),
         _bulk(question.awaited) if question.awaited else _EMPTY,
     )
 
 
 @functools.cache
-def _packed_bounds(lease: float, most: int) -> bytes:
-    """Those arguments that are always the same: packing them anew would cost more than all others."""
-    return b"".join(_bulk(b"%d" % number) for number in (int(lease * 1000), _BARE_LASTS, most))
+def _call_form(lease: float, most: int) -> bytes:
+    """The call with those arguments that are always the same: packing them anew would cost more than all others."""
+    script = scripts.packed_name(scripts.READ, _READ_ARGUMENTS)
+    bounds = b"".join(_bulk(b"%d" % number) for number in (int(lease * 1000), _BARE_LASTS, most))
+    return b"%b$%%d\r\n%%b\r\n%%b%%b$%%d\r\n%%b\r\n%b%%b" % (script, bounds)
 
 
 def _bulk(part: bytes) -> bytes:
