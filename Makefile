@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+FAST   := tests/unit tests/property tests/architecture
+
 .DEFAULT_GOAL := help
 .PHONY: help setup serve check test servers simulate chaos bench peers lock docs clean
 
@@ -36,7 +38,7 @@ check: $(VENV)/dev ## the fast part of the tests: linters, types, layers, unit t
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -m "not slow" tests/unit tests/property tests/architecture
+	$(BIN)/pytest -q $(FAST)
 
 .servers/made: tests/support/fetch_redis_servers
 	@echo "fetching the Redis and Valkey of Debian into .servers ..."
@@ -46,7 +48,7 @@ servers: .servers/made ## fetch other versions of Redis into .servers, for the t
 
 # In CI no version may be missing; elsewhere what is not found is skipped.
 test: check $(if $(CI),.servers/made) ## everything: the fast part, then real servers and SDKs
-	$(BIN)/pytest -q tests
+	$(BIN)/pytest -q tests $(FAST:%=--ignore=%)
 
 simulate: $(VENV)/dev ## the cache in a simulated world: a million steps over ten thousand seeds, some minutes
 	$(BIN)/python -m tests.simulation --seeds 10000 --steps 100
