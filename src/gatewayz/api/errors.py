@@ -11,6 +11,7 @@ from gatewayz.core.errors import ErrorKind, GatewayzError, Unavailable
 STATUS: dict[ErrorKind, int] = {
     ErrorKind.INVALID_REQUEST: 400,
     ErrorKind.PRICE_UNKNOWN: 400,
+    ErrorKind.CONTENT_FILTER: 400,
     ErrorKind.INVALID_API_KEY: 401,
     ErrorKind.SCOPE_MISSING: 403,
     ErrorKind.MODEL_NOT_ALLOWED: 403,

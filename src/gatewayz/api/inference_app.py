@@ -8,9 +8,10 @@ from gatewayz.accounts.authentication import authorize_model
 from gatewayz.accounts.scopes import INFERENCE
 from gatewayz.api.answer import Headers, Receive, Scope, Send, header, send_answer
 from gatewayz.api.callers import Callers
+from gatewayz.api.errors import error_body
 from gatewayz.api.limit_headers import limit_headers
 from gatewayz.api.once import OnlyOnce, name_of
-from gatewayz.core.errors import RequestTooLarge
+from gatewayz.core.errors import GatewayzError, RequestTooLarge
 from gatewayz.core.ids import random_id
 from gatewayz.idempotency.service import Idempotency
 from gatewayz.inference.model import parse_chat_request
@@ -121,14 +122,18 @@ async def _unless_gone(receive: Receive, work: Coroutine[Any, Any, None]) -> Non
 async def _relay(chunks: AsyncIterator[bytes], headers: Headers, send: Send) -> None:
     """Send chunks as they come.
 
-    A provider that breaks before its first byte is an error for the caller to answer; later, the stream is cut,
-    which tells the client that the answer is not whole.
+    A provider that breaks before its first byte is an error for the caller to answer; later, an event says what went
+    wrong, and the stream is cut, which tells who does not read it that the answer is not whole.
     """
     first = await anext(chunks, b"")
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": first, "more_body": True})
-    async for chunk in chunks:
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    try:
+        async for chunk in chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    except GatewayzError as error:
+        await send({"type": "http.response.body", "body": b"data: %b\n\n" % error_body(error), "more_body": True})
+        raise
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -14,6 +14,7 @@ GatewayzError
 ├── InsufficientQuota   the account, or the key's budget, cannot pay for this; `retry_after` where that may change
 ├── Unavailable         our side cannot answer now (database, catalog)
 └── ProviderFailed      a provider refused or broke
+    └── NotSupported    its wire format has no room for what the request asks; that of another may
 """
 
 from enum import StrEnum
@@ -34,6 +35,7 @@ class ErrorKind(StrEnum):
     REQUEST_TOO_LARGE = "request_too_large"
     IDEMPOTENCY_KEY_IN_USE = "idempotency_key_in_use"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    CONTENT_FILTER = "content_filter"
     INSUFFICIENT_QUOTA = "insufficient_quota"
     PRICE_UNKNOWN = "price_unknown"
     RATE_LIMITED = "rate_limit_exceeded"
@@ -131,3 +133,13 @@ class ProviderFailed(GatewayzError):
     def __init__(self, message: str, *, status: int | None = None, kind: ErrorKind | None = None) -> None:
         super().__init__(message, kind=kind)
         self.status = status
+
+
+class NotSupported(ProviderFailed):
+    """No fault of the provider's health: it was not even asked. `param` names the field."""
+
+    kind = ErrorKind.INVALID_REQUEST
+
+    def __init__(self, message: str, *, param: str) -> None:
+        super().__init__(message)
+        self.param = param

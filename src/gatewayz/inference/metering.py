@@ -12,15 +12,17 @@ _LONGEST_EVENT = 16 * 1024 * 1024
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """Tokens. `cached`: those of the prompt that the provider had in its own cache."""
+    """Tokens. Of those of the prompt, `cached` were in the provider's own cache, and `cache_write` went into it."""
 
     prompt: int = 0
     completion: int = 0
     cached: int = 0
+    cache_write: int = 0
 
 
 class _Details(Struct):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 class _Counts(Struct):
@@ -143,7 +145,12 @@ def _read(body: bytes) -> _Body | None:
 
 
 def _usage(counts: _Counts) -> Usage:
-    details = counts.prompt_tokens_details
-    cached = (details.cached_tokens or 0) if details is not None else 0
+    details = counts.prompt_tokens_details or _Details()
     prompt = max(0, counts.prompt_tokens)
-    return Usage(prompt=prompt, completion=max(0, counts.completion_tokens or 0), cached=min(prompt, max(0, cached)))
+    cached = min(prompt, max(0, details.cached_tokens or 0))
+    return Usage(
+        prompt=prompt,
+        completion=max(0, counts.completion_tokens or 0),
+        cached=cached,
+        cache_write=min(prompt - cached, max(0, details.cache_write_tokens or 0)),
+    )

@@ -90,6 +90,7 @@ class InferenceService:
             native_id=offer.native_id,
             body=request.upstream_body(),
             is_streaming=request.is_streaming,
+            most_output=offer.max_output_tokens,
         )
         dialect = self._dialects[configured.provider.dialect]
         try:

@@ -101,7 +101,9 @@ class Turnstile:
 
     def _cost(self, offer: Offer, usage: Usage) -> NanoUsd:
         """Of a request that was let in: what has no price by now costs nothing."""
-        used = Used(prompt=usage.prompt, completion=usage.completion, cache_read=usage.cached)
+        used = Used(
+            prompt=usage.prompt, completion=usage.completion, cache_read=usage.cached, cache_write=usage.cache_write
+        )
         return self._tariffs.of(offer.pricing).cost(used, allow_unknown=True)
 
     async def _admitted(self, ask: Ask) -> Admitted:

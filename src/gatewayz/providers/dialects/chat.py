@@ -12,13 +12,16 @@ from gatewayz.providers.model import Provider
 
 
 class ChatAttempt(Struct, frozen=True, kw_only=True):
-    """One request to one provider. `body` holds the caller's fields as they came, each still encoded."""
+    """One request to one provider. `body` holds the caller's fields as they came, each still encoded. `most_output`:
+    the tokens that an answer of the model may have, None where nobody knows.
+    """
 
     provider: Provider
     api_key: SecretStr | None
     native_id: str
     body: dict[str, msgspec.Raw]
     is_streaming: bool
+    most_output: int | None = None
 
     def decoded(self, field: str) -> Any:  # noqa: ANN401  any JSON
         """The value of one field, None if it was not sent."""

@@ -6,9 +6,12 @@ import aiohttp
 from msgspec import Struct
 
 from gatewayz.providers.auth import BEARER, X_API_KEY, X_GOOG_API_KEY, Auth
+from gatewayz.providers.dialects.anthropic.wire import AnthropicWire
 from gatewayz.providers.dialects.chat import ChatDialect
 from gatewayz.providers.dialects.echo import EchoDialect
+from gatewayz.providers.dialects.gemini.wire import GeminiWire
 from gatewayz.providers.dialects.openai import OpenAIDialect
+from gatewayz.providers.dialects.translated import TranslatedDialect
 from gatewayz.providers.model import ListSource
 from gatewayz.providers.shapes.table import ANTHROPIC, GEMINI, OPENAI
 from gatewayz.providers.table import AFTER_ID, PAGE_TOKEN
@@ -32,7 +35,12 @@ DIALECTS: Mapping[str, Dialect] = {
         auth=X_API_KEY,
         headers={"anthropic-version": "2023-06-01"},
         listing=ListSource(shape=ANTHROPIC, paging=AFTER_ID, needs_key=False),
+        speak=lambda session: TranslatedDialect(session, AnthropicWire()),
     ),
-    "gemini": Dialect(auth=X_GOOG_API_KEY, listing=ListSource(shape=GEMINI, paging=PAGE_TOKEN, needs_key=False)),
+    "gemini": Dialect(
+        auth=X_GOOG_API_KEY,
+        listing=ListSource(shape=GEMINI, paging=PAGE_TOKEN, needs_key=False),
+        speak=lambda session: TranslatedDialect(session, GeminiWire()),
+    ),
     "echo": Dialect(speak=lambda _session: EchoDialect()),
 }

@@ -1,0 +1,21 @@
+"""Anthropic's Messages API, for callers who speak OpenAI's form."""
+
+from collections.abc import Mapping
+
+from gatewayz.core.errors import GatewayzError
+from gatewayz.providers.dialects.anthropic.answer import MessageReader
+from gatewayz.providers.dialects.anthropic.errors import error_of
+from gatewayz.providers.dialects.anthropic.request import body_of
+from gatewayz.providers.dialects.chat import ChatAttempt
+from gatewayz.providers.dialects.translated import Question, Reader
+
+
+class AnthropicWire:
+    def question(self, attempt: ChatAttempt) -> Question:
+        return Question("/messages", body_of(attempt))
+
+    def reader(self, attempt: ChatAttempt) -> Reader:
+        return MessageReader(attempt)
+
+    def fault(self, attempt: ChatAttempt, status: int, _headers: Mapping[str, str], body: bytes) -> GatewayzError:
+        return error_of(attempt, body, status)

@@ -1,0 +1,44 @@
+"""What a provider says went wrong, as the error that its caller is told."""
+
+from gatewayz.core.errors import ErrorKind, InvalidRequest, NotSupported, ProviderFailed
+from gatewayz.providers.dialects.chat import ChatAttempt
+
+_LONGEST_REASON = 500
+
+
+def failed(
+    attempt: ChatAttempt,
+    what: str,
+    reason: str = "",
+    *,
+    status: int | None = None,
+) -> ProviderFailed:
+    """Another provider may do better. `what` is ours, `reason` the provider's own words."""
+    return ProviderFailed(_message(attempt, what, reason), status=status)
+
+
+def blamed(
+    attempt: ChatAttempt,
+    what: str,
+    reason: str = "",
+    *,
+    kind: ErrorKind | None = None,
+) -> InvalidRequest:
+    """The provider finds fault with the request itself, as every other would."""
+    return InvalidRequest(_message(attempt, what, reason), kind=kind)
+
+
+def not_supported(attempt: ChatAttempt, field: str, what: str, remedy: str) -> NotSupported:
+    """The provider's format has no room for what was asked; that of another may."""
+    return NotSupported(
+        f"the provider {attempt.provider.slug!r} {what}; {remedy}, or ask another provider", param=field
+    )
+
+
+def _message(attempt: ChatAttempt, what: str, reason: str) -> str:
+    told = f": {reason[:_LONGEST_REASON]}" if reason else ""
+    message = f"the provider {attempt.provider.slug!r} {what}{told}"
+    if attempt.api_key is not None:
+        # Some providers quote the key that they refuse; the caller must not read ours.
+        message = message.replace(attempt.api_key.get_secret_value(), "***")
+    return message

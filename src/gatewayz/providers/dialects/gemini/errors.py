@@ -1,0 +1,50 @@
+"""What Gemini says went wrong, by a status or inside a stream."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from gatewayz.core.errors import GatewayzError
+from gatewayz.providers.dialects.chat import ChatAttempt
+from gatewayz.providers.dialects.fault import blamed, failed
+
+_CALLERS_FAULT = (400, 413, 422)
+_OUR_KEY = "API_KEY_INVALID"
+_OUR_ACCOUNT = "FAILED_PRECONDITION"
+"""Gemini blames the request where it finds fault with our key, with our billing, or with where we are."""
+
+
+class Detail(Struct, frozen=True):
+    code: int | None = None
+    message: str = ""
+    status: str = ""
+    details: list[dict[str, Any]] = []
+
+
+class _Body(Struct, frozen=True):
+    error: Detail
+
+
+def error_of(attempt: ChatAttempt, body: bytes, status: int | None = None) -> GatewayzError:
+    """`status` None: it came inside a stream."""
+    detail = _detail(body)
+    if status is None:
+        status, what = detail.code or 500, f"broke off with {detail.status or 'an error'!r}"
+    else:
+        what = f"answered {status}{f' ({detail.status})' if detail.status else ''}"
+    if any(each.get("reason") == _OUR_KEY for each in detail.details):
+        return failed(attempt, what, "it does not take the key", status=401)
+    if status in _CALLERS_FAULT and detail.status != _OUR_ACCOUNT:
+        return blamed(attempt, what, detail.message)
+    if status in _CALLERS_FAULT:
+        return failed(attempt, what, detail.message, status=403)
+    return failed(attempt, what, detail.message, status=status)
+
+
+def _detail(body: bytes) -> Detail:
+    """Of a body in another form nothing is shown to a caller."""
+    try:
+        return msgspec.json.decode(body, type=_Body).error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return Detail()

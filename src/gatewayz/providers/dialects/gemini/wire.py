@@ -1,0 +1,23 @@
+"""Gemini's generateContent, for callers who speak OpenAI's form."""
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from gatewayz.core.errors import GatewayzError
+from gatewayz.providers.dialects.chat import ChatAttempt
+from gatewayz.providers.dialects.gemini.answer import ContentReader
+from gatewayz.providers.dialects.gemini.errors import error_of
+from gatewayz.providers.dialects.gemini.request import body_of
+from gatewayz.providers.dialects.translated import Question, Reader
+
+
+class GeminiWire:
+    def question(self, attempt: ChatAttempt) -> Question:
+        method = "streamGenerateContent?alt=sse" if attempt.is_streaming else "generateContent"
+        return Question(f"/models/{quote(attempt.native_id, safe='')}:{method}", body_of(attempt))
+
+    def reader(self, attempt: ChatAttempt) -> Reader:
+        return ContentReader(attempt)
+
+    def fault(self, attempt: ChatAttempt, status: int, _headers: Mapping[str, str], body: bytes) -> GatewayzError:
+        return error_of(attempt, body, status)
