@@ -7,19 +7,21 @@ await cache.invalidate(PROVIDER_CATALOG, "groq")  # and whatever hangs on it
 
 import hashlib
 import random
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, TypeVar, overload
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Generic, TypeAlias, TypeVar, overload
 
+from msgspec import Struct
 from redis.asyncio import Redis
 
 from gatewayz.cache.budgets import Budgets
 from gatewayz.cache.bus import Bus
 from gatewayz.cache.clock import Clock
 from gatewayz.cache.counts import CacheStats, EntityStats
-from gatewayz.cache.entity import ALL, Entity, Every, K, Single
+from gatewayz.cache.entity import ALL, Entity, Every, K, Loaded, Single
 from gatewayz.cache.errors import LoadFailed, SomeFailed
 from gatewayz.cache.explanation import Explainer, Explanation
-from gatewayz.cache.flight import HIT_L2, Answer, Flight, Purpose, Served
+from gatewayz.cache.flight import HIT_L1, HIT_L2, Answer, Flight, Purpose, Served
 from gatewayz.cache.invalidation import Cleared, Invalidations
 from gatewayz.cache.memory import Entry, Memory, Shelf, Shelves, Trust
 from gatewayz.cache.nodes import Several
@@ -34,6 +36,16 @@ from gatewayz.cache.tracking import Tracking
 from gatewayz.cache.wire.endpoint import Dial
 
 V = TypeVar("V")
+
+Keep: TypeAlias = Callable[[Loaded[V]], Awaitable[bool]]
+
+
+class Found(Struct, Generic[V], frozen=True):
+    """A value that the tiers hold. `served`: HIT_L1 or HIT_L2, or STALE for one that is no longer fresh."""
+
+    value: V
+    served: Served
+
 
 MAX_ENTRIES = 10_000
 MAX_BYTES = 64 * 1024 * 1024
@@ -75,6 +87,7 @@ class Cache:
         sampler_rate: float = 0,
     ) -> None:
         self._monotonic = clock.monotonic
+        self._now = clock.now
         self._enabled = enabled
         self._shelves = Shelves(entities, fresh or {}, learn)
         shapes = fingerprint(self._shelves)
@@ -170,6 +183,48 @@ class Cache:
             answer = await flight.wait()
             if not answer.again:
                 return self._served(shelf, flight, answer, joined=joined)
+
+    async def find(self, entity: Entity[K, V], key: K) -> Found[V] | None:
+        """What the tiers hold, fresh or stale; nothing is loaded, and nothing begun behind. None where Redis, too, has
+        nothing or does not answer.
+        """
+        shelf: Shelf[V] = self._shelves[entity]
+        text = entity.text(key)
+        entry = shelf.entries.get(text)
+        is_trusted = entry is not None and entry.epoch == self._trust.epoch and hold(entry.tags)
+        if entry is not None and is_trusted and entry.value is not None and self._monotonic() < entry.check_at:
+            entry.hits = min(MOST_HITS, entry.hits + 1)
+            shelf.counts.hit_l1 += 1
+            return Found(entry.value, HIT_L1)
+        flight = shelf.flights.get(text)
+        if flight is None or flight.purpose is not Purpose.LOOK:
+            (flight,) = self._reader.start(shelf, [(key, text)], Purpose.LOOK)
+        answer = await flight.wait()
+        if answer.value is None:
+            shelf.counts.miss += 1
+            return None
+        name = answer.served.value
+        setattr(shelf.counts, name, getattr(shelf.counts, name) + 1)
+        return Found(answer.value, answer.served)
+
+    @asynccontextmanager
+    async def keeping(self, entity: Entity[K, V], key: K) -> AsyncIterator[Keep[V]]:
+        """For a value that comes up outside of any loader, after a time of any length: enter this before it begins, and
+        call what it gives with a `Loaded` once it is there. That fills the tiers as a load does, in place of whatever
+        they hold, and says whether it did: not if the key, a tag, the entity or what it hangs on was invalidated in
+        between. Raises CacheError for what no loader may give. Fences last five minutes; after that nothing is filled.
+        """
+        shelf: Shelf[V] = self._shelves[entity]
+        created, began = self._now(), self._monotonic()
+        pending = await self._reader.fence(shelf, key, entity.text(key))
+
+        async def keep(loaded: Loaded[V]) -> bool:
+            return await self._reader.fill(shelf, pending, loaded, created, self._monotonic() - began)
+
+        try:
+            yield keep
+        finally:
+            shelf.kept_apart.discard(pending.flight)
 
     async def get_many(self, entity: Entity[K, V], keys: Iterable[K]) -> dict[K, V]:
         """Those of the keys that have a value. One question to Redis, one batch load for the rest. Raises SomeFailed,

@@ -114,6 +114,7 @@ class Entity(Struct, Generic[K, V_co], frozen=True, kw_only=True, eq=False):
     outside the bounds of its memory tier, and are encoded and decoded beside the event loop.
     `tags`: the kinds of tags that values may carry, `account` for `account:42`. Nothing secret may stand in a tag.
     `filled_from`: a change in these tables, whoever makes it, invalidates the keys it concerns, which must be texts.
+    `is_given`: nobody can load it. What comes up elsewhere is put there by `Cache.keeping`, and read by `Cache.find`.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Entity(Struct, Generic[K, V_co], frozen=True, kw_only=True, eq=False):
     filled_from: tuple[Table, ...] = ()
     key_text: Callable[[K], str] = str
     large: bool = False
+    is_given: bool = False
 
     def text(self, key: K) -> str:
         """The key as it stands in Redis and on the bus; empty for the key `()`."""

@@ -76,6 +76,21 @@ class Loads:
         self._enabled = enabled
         self._fly_again = fly_again
 
+    async def fill(self, shelf: Shelf[V], pending: Pending[V], loaded: Loaded[V], created: float, cost: float) -> bool:
+        """Put into the tiers what came up elsewhere since `created`, as if it had been loaded. Whether it was put into
+        any. Raises CacheError for what no loader may give.
+        """
+        checked = _loaded(shelf, Outcome(loaded=loaded), None, self._floor(pending))
+        if isinstance(checked, BaseException):
+            raise checked
+        if not self._enabled or not pending.flight.alive:
+            return False
+        payload, zipped = await shelf.codec.payload(checked.value)
+        life = self._life(shelf, checked, created, cost)
+        pending.flight.last = True
+        await self._fill(shelf, [_Ready(pending, checked.value, life, checked.position, payload, zipped)])
+        return pending.flight.alive
+
     async def load(self, shelf: Shelf[V], pending: Sequence[Pending[V]]) -> None:
         """Settles the flights, all of one purpose: a refresh only if no other worker is about it."""
         if shelf.entity.load_many is None and len(pending) > 1:  # each by itself, so that none waits for the slowest

@@ -76,7 +76,10 @@ class Entry(Node, Generic[V]):
 
 
 class Shelf(Generic[V]):
-    """All that the cache keeps for one entity in this worker. `keyed_by_text`: a `str` key is its own text."""
+    """All that the cache keeps for one entity in this worker. `keyed_by_text`: a `str` key is its own text.
+
+    `flights`: one for a key, which all who read it join. `kept_apart`: those that nobody joins.
+    """
 
     def __init__(self, entity: Entity[Any, V], policy: Policy, learned: LearnedTtl) -> None:
         self.entity = entity
@@ -87,6 +90,7 @@ class Shelf(Generic[V]):
         self.entries: dict[str, Entry[V]] = {}
         self.bytes = 0
         self.flights: dict[str, Flight[V]] = {}
+        self.kept_apart: set[Flight[V]] = set()
         self.watchers: list[Callable[[], object]] = []
         self.counts = Counts()
         self.load_seconds = Latency()
@@ -105,6 +109,8 @@ class Shelf(Generic[V]):
                 flight.alive = False
                 del self.flights[each]
                 flight.rouse()
+        for flight in self.apart_from(text):
+            flight.alive = False
         if text is None and before == math.inf:
             return self.forget()
         if text is None:
@@ -114,10 +120,16 @@ class Shelf(Generic[V]):
 
     def part(self) -> None:
         """Nobody joins the flights under way any more."""
+        for flight in self.apart_from(None):
+            flight.apart = True
         for flight in [each for each in self.flights.values() if not each.is_held]:
             flight.apart = True
             del self.flights[flight.text]
             flight.rouse()
+
+    def apart_from(self, text: str | None) -> Iterator[Flight[V]]:
+        """The flights of a key (None: of any) that nobody joins and that have looked at the tiers."""
+        return (flight for flight in self.kept_apart if not flight.is_held and text in (None, flight.text))
 
     def forget(self) -> tuple[int, int]:
         """Forget every entry, but no load under way."""
@@ -180,8 +192,10 @@ class Shelves(dict[Entity[Any, Any], Shelf[Any]]):
                     f"a key of {shorter[:-1]!r} could be one of {longer[:-1]!r}: no name may go on where another ends"
                 )
         for entity in self:
-            if entity.load is None:
-                raise BadEntity(f"{entity.name!r} has no loader: give load=, or decorate a function by @cached")
+            if entity.load is None and not entity.is_given:
+                raise BadEntity(
+                    f"{entity.name!r} has no loader: give load=, or decorate a function by @cached, or say is_given"
+                )
             if mutable := mutable_parts(entity.value):
                 raise BadEntity(
                     f"{entity.name!r} has values that a caller could change for all others: {', '.join(mutable)}; "

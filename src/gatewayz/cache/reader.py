@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from gatewayz.cache.changing import Changing
 from gatewayz.cache.clock import Clock
 from gatewayz.cache.codec import unpacked_length
-from gatewayz.cache.entity import written
+from gatewayz.cache.entity import Loaded, written
 from gatewayz.cache.errors import CacheError
 from gatewayz.cache.flight import FORCE, HIT_L1, HIT_L2, NEGATIVE, READ, REFRESH, Answer, Flight, Purpose, Served
 from gatewayz.cache.landing import Landing
@@ -94,6 +94,22 @@ class Reader:
             told = functools.partial(self._one_arrived, shelf, flight)
             self._tier.quick.ask_one(shelf, self._question(shelf, flight), told)
         return flight
+
+    async def fence(self, shelf: Shelf[V], key: object, text: str) -> Pending[V]:
+        """What a fill needs that may come much later: what the tiers know now of all that may invalidate it. Its flight
+        stands apart, and is to be taken from there.
+        """
+        flight = self._flight(shelf, key, text, FORCE)
+        shelf.kept_apart.add(flight)
+        try:
+            (reading,) = await self._read(shelf, [flight])
+        except BaseException:
+            shelf.kept_apart.discard(flight)
+            raise
+        return Pending(flight, reading)
+
+    async def fill(self, shelf: Shelf[V], pending: Pending[V], loaded: Loaded[V], created: float, cost: float) -> bool:
+        return await self._loads.fill(shelf, pending, loaded, created, cost)
 
     def _flight(self, shelf: Shelf[V], key: object, text: str, purpose: Purpose) -> Flight[V]:
         token = b"%s%d" % (self._me, next(self._counter))

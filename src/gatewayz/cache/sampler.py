@@ -98,7 +98,7 @@ class Sampler:
 
     def heard(self, shelf: Shelf[Any], text: str | None) -> None:
         """An invalidation has just been applied here; None: of every key."""
-        if not self._rate:
+        if not self._rate or shelf.entity.is_given:
             return
         for after in AFTER:
             planned = _Planned(shelf.entity.name, text, after)
@@ -143,7 +143,7 @@ class Sampler:
             if text is not None:
                 await self._check(shelf, text, planned.after)
             return True
-        held = [shelf for shelf in self._shelves.values() if shelf.entries]
+        held = [shelf for shelf in self._shelves.values() if shelf.entries and not shelf.entity.is_given]
         if not held:
             return False
         (shelf,) = self._rng.choices(held, [len(each.entries) for each in held])

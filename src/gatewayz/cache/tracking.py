@@ -53,11 +53,13 @@ class Tracking:
             _call(named)
 
     def _overtake(self, shelf: Shelf[Any]) -> None:
-        for flight in shelf.flights.values():
+        for flight in (*shelf.flights.values(), *shelf.kept_apart):
             flight.change(self._tier.order)
 
     def _doubt(self, shelf: Shelf[Any], text: str) -> None:
         if flight := shelf.flights.get(text):
+            flight.change(self._tier.order)
+        for flight in shelf.apart_from(text):
             flight.change(self._tier.order)
         entry = shelf.entries.get(text)
         if entry is None:
