@@ -30,6 +30,7 @@ from gatewayz.cache.errors import BusDown
 from gatewayz.cache.memory import setting_of
 from gatewayz.cache.redis_bus import RedisBus
 from gatewayz.cache.redis_place import RedisPlace, redis_place
+from gatewayz.cache.redis_scripts import RedisScripts
 from gatewayz.catalog import repository as catalog_repository
 from gatewayz.catalog.service import CatalogService
 from gatewayz.catalog.sync import CatalogSync, ListToSync
@@ -42,8 +43,10 @@ from gatewayz.credits.reconciliation import Reconciliation
 from gatewayz.credits.repository import CreditsRepository
 from gatewayz.credits.settlement import Settlement
 from gatewayz.credits.tranches import Tranches
+from gatewayz.health import scripts as health_scripts
 from gatewayz.idempotency.repository import IdempotencyRepository
 from gatewayz.idempotency.service import CLAIM_LASTS, Idempotency
+from gatewayz.limits import scripts as limits_scripts
 from gatewayz.providers.config import ConfiguredProvider
 from gatewayz.providers.fetch import fetch_listing
 from gatewayz.providers.listing import Listing
@@ -74,12 +77,15 @@ class CreditsParts:
 
 @dataclass(frozen=True)
 class Parts:
-    """What commands and workers share, joined and started. `installation`: its name among others on one Redis."""
+    """What commands and workers share, joined and started. `installation`: its name among others on one Redis.
+    `scripts`: what else than the cache runs there.
+    """
 
     settings: Settings
     installation: str
     database: Database
     redis: RedisPlace | None
+    scripts: RedisScripts | None
     cache: Cache
     outbox: Outbox
     catalog: CatalogService
@@ -113,8 +119,12 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
         await database.open()
         stack.push_async_callback(database.close)
         redis = _redis(settings)
+        scripts = None
         if redis is not None:
             stack.push_async_callback(redis.close)
+            rng = random.Random()  # noqa: S311  jitter, not a secret
+            scripts = RedisScripts(redis.over, (*limits_scripts.ALL, *health_scripts.ALL), clock=clock, rng=rng)
+            stack.push_async_callback(scripts.close)
         bus = _bus(url, redis)
         stack.push_async_callback(bus.close)
         cache = _cache(settings, database, clock, redis, bus, digester.installation())
@@ -129,6 +139,7 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
             installation=digester.installation(),
             database=database,
             redis=redis,
+            scripts=scripts,
             cache=cache,
             outbox=outbox,
             catalog=CatalogService(cache),

@@ -1,6 +1,5 @@
 """What a worker joins so that requests are let in, and what they cost is held, written down and settled."""
 
-import random
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,7 +9,6 @@ import structlog
 from prometheus_client.registry import Collector
 
 from gatewayz.app import ELECTION_PAUSE, Parts
-from gatewayz.cache.redis_scripts import RedisScripts
 from gatewayz.core.clock import SystemClock
 from gatewayz.core.errors import Unavailable
 from gatewayz.core.supervision import Work
@@ -20,7 +18,6 @@ from gatewayz.credits.metrics import CreditsCollector, CreditsCounts
 from gatewayz.credits.tending import Tending, retire_all, retire_due
 from gatewayz.inference.purses import KeptPurses
 from gatewayz.inference.turnstile import Turnstile
-from gatewayz.limits import scripts
 from gatewayz.limits.admission import Admission
 from gatewayz.limits.local import LocalLimits
 from gatewayz.limits.metrics import LimitsCollector
@@ -52,7 +49,7 @@ async def paying(parts: Parts) -> AsyncIterator[Paying]:
         charges = await stack.enter_async_context(
             charging(journals_in(settings.data_dir), money.settlement, settings.credits)
         )
-        admission = _admission(parts, stack)
+        admission = _admission(parts)
         own, shared = KeptPurses(admission, is_local=True), KeptPurses(admission, is_local=False)
         stack.push_async_callback(_give_back, parts, admission, own, place)
         tending = Tending(
@@ -70,16 +67,13 @@ async def paying(parts: Parts) -> AsyncIterator[Paying]:
         yield Paying(turnstile, _works(parts, charges, tending, admission, own, place), collectors)
 
 
-def _admission(parts: Parts, stack: AsyncExitStack) -> Admission:
+def _admission(parts: Parts) -> Admission:
     config, clock = parts.settings.limits, SystemClock()
     shared = None
-    if parts.redis is not None:
-        rng = random.Random()  # noqa: S311  jitter, not a secret
-        redis = RedisScripts(parts.redis.over, scripts.ALL, clock=clock, rng=rng)
-        redis.open()
-        stack.push_async_callback(redis.close)
+    if parts.scripts is not None:
+        parts.scripts.open()
         prefix = f"gw:limits:{parts.installation}:"
-        shared = SharedLimits(redis, prefix=prefix, lease=config.lease, within=config.answer)
+        shared = SharedLimits(parts.scripts, prefix=prefix, lease=config.lease, within=config.answer)
     local = LocalLimits(clock, share=parts.settings.workers, lease=config.lease)
     return Admission(shared, local)
 

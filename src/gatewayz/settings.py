@@ -17,7 +17,9 @@ from gatewayz.cache.config import CacheConfig
 from gatewayz.catalog.config import CatalogConfig
 from gatewayz.core.errors import GatewayzError
 from gatewayz.credits.config import CreditsConfig
+from gatewayz.health.config import HealthConfig
 from gatewayz.idempotency.config import IdempotencyConfig
+from gatewayz.inference.config import InferenceConfig
 from gatewayz.limits.config import LimitsConfig
 from gatewayz.providers.config import ConfiguredProvider, ProviderSettings, configured_providers
 from gatewayz.providers.table import PROVIDERS
@@ -82,6 +84,8 @@ class Settings(BaseSettings):
     accounts: AccountsConfig = AccountsConfig()
     limits: LimitsConfig = LimitsConfig()
     idempotency: IdempotencyConfig = IdempotencyConfig()
+    inference: InferenceConfig = InferenceConfig()
+    health: HealthConfig = HealthConfig()
     credits: CreditsConfig = CreditsConfig()
     log: LogConfig = LogConfig()
     providers: dict[str, ProviderSettings] = Field(

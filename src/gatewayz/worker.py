@@ -3,7 +3,9 @@
 import asyncio
 import math
 import multiprocessing
+import random
 import signal
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -28,12 +30,19 @@ from gatewayz.cache.metrics import register
 from gatewayz.cache.samples import Violation
 from gatewayz.catalog import repository as catalog_repository
 from gatewayz.catalog.jobs import refresh, warm
+from gatewayz.core.clock import SystemClock
 from gatewayz.core.errors import GatewayzError
 from gatewayz.core.garbage import collect_rarely
 from gatewayz.core.supervision import Work, background
+from gatewayz.health.breakers import Breakers
+from gatewayz.health.scores import Scores
 from gatewayz.idempotency.service import FORGET_EVERY, RENEW_EVERY
+from gatewayz.inference.attempts import Attempts
+from gatewayz.inference.routing import Router
 from gatewayz.inference.service import InferenceService
 from gatewayz.paying import Paying, paying
+from gatewayz.providers.config import ConfiguredProvider
+from gatewayz.providers.dialects.chat import ChatDialect
 from gatewayz.providers.dialects.table import DIALECTS
 from gatewayz.settings import Settings, database_url, load_settings
 from gatewayz.storage.election import lead
@@ -90,7 +99,8 @@ def _leave_with_parent() -> None:
 def _gateway(parts: Parts, pay: Paying) -> Gateway:
     dialects = {name: each.speak(parts.http) for name, each in DIALECTS.items() if each.speak is not None}
     spoken = {slug: each for slug, each in parts.providers.items() if each.provider.dialect in dialects}
-    inference = InferenceService(parts.catalog, spoken, dialects, pay.turnstile)
+    breakers = Breakers(parts.scripts, SystemClock(), parts.settings.health, prefix=f"gw:health:{parts.installation}:")
+    inference = _inference(parts, pay, spoken, dialects, breakers)
     routes = catalog_routes(frozenset(slug for slug, each in spoken.items() if each.enabled))
     registry = CollectorRegistry()
     register(parts.cache, registry)
@@ -113,12 +123,27 @@ def _gateway(parts: Parts, pay: Paying) -> Gateway:
     )
     return Gateway(
         [
-            ChatApp(callers, inference, parts.idempotency, parts.settings.max_body_bytes),
+            ChatApp(callers, inference, parts.idempotency, parts.providers, parts.settings.max_body_bytes),
             LiveApp(),
             CatalogApp(parts.catalog, routes, is_cached=parts.settings.cache.enabled),
         ],
         control_plane(control_routers(control), routes, registry),
     )
+
+
+def _inference(
+    parts: Parts,
+    pay: Paying,
+    providers: Mapping[str, ConfiguredProvider],
+    dialects: Mapping[str, ChatDialect],
+    breakers: Breakers,
+) -> InferenceService:
+    clock, scores = SystemClock(), Scores()
+    rng = random.Random()  # noqa: S311  jitter, not a secret
+    attempts = Attempts(providers, dialects, breakers, scores, parts.settings.inference, clock, rng)
+    return InferenceService(
+        Router(parts.catalog, providers, breakers, scores), pay.turnstile, attempts, scores, clock
+    )  # fmt: skip
 
 
 def _background_work(parts: Parts) -> dict[str, tuple[Work, float]]:

@@ -95,7 +95,9 @@ SMALL_CATALOG = (
 def settings_for(
     servers: Servers, database_url: str, data_dir: Path, *, providers: Mapping[str, Any] | None = None, **others: object
 ) -> Settings:
-    """Settings of a gateway with a database and a Redis database of its own, and the demo provider."""
+    """Settings of a gateway with a database and a Redis database of its own, and the demo provider. Each test finds its
+    providers well, whatever another one has made of them, and each is tried once.
+    """
     redis_url = servers.redis_url and f"{servers.redis_url}?db={next(_REDIS_DATABASES)}"
     return Settings.model_validate(
         {
@@ -104,6 +106,8 @@ def settings_for(
             "catalog": {"sync_on_start": False},
             "data_dir": data_dir,
             "demo": True,
+            "health": {"failures": 1000, "quota_pause": 0.001},
+            "inference": {"rounds": 1},
             "providers": providers or {},
             **others,
         }

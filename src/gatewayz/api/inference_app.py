@@ -1,7 +1,7 @@
 """Inference over plain ASGI: bytes in, bytes out, streams unbuffered."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Collection, Coroutine
 from typing import Any
 
 from gatewayz.accounts.authentication import authorize_model
@@ -15,6 +15,7 @@ from gatewayz.core.errors import GatewayzError, RequestTooLarge
 from gatewayz.core.ids import random_id
 from gatewayz.idempotency.service import Idempotency
 from gatewayz.inference.model import parse_chat_request
+from gatewayz.inference.preferences import preferences_of
 from gatewayz.inference.service import Call, InferenceService
 from gatewayz.limits.errors import RateLimited
 
@@ -22,13 +23,21 @@ CHAT_PATH = "/v1/chat/completions"
 
 
 class ChatApp:
-    """POST /v1/chat/completions. `max_body`: bytes a request body may have."""
+    """POST /v1/chat/completions. `providers`: the slugs that a request may name. `max_body`: bytes a request body may
+    have.
+    """
 
     methods = ("POST",)
 
     def __init__(
-        self, callers: Callers, inference: InferenceService, idempotency: Idempotency, max_body: int
-    ) -> None:  # fmt: skip
+        self,
+        callers: Callers,
+        inference: InferenceService,
+        idempotency: Idempotency,
+        providers: Collection[str],
+        max_body: int,
+    ) -> None:
+        self._providers = providers
         self._callers = callers
         self._inference = inference
         self._idempotency = idempotency
@@ -43,10 +52,12 @@ class ChatApp:
         caller = await self._callers.caller(scope, INFERENCE)
         body = await read_body(scope, receive, self._max_body)
         request = parse_chat_request(body)
-        authorize_model(caller, request.model)
+        preferences = preferences_of(request.body, self._providers)
+        for model in (request.model, *preferences.models):
+            authorize_model(caller, model)
 
         async def run(send: Send, generation: str) -> None:
-            call = Call(caller=caller, generation=generation, request=request, body=body)
+            call = Call(caller=caller, generation=generation, request=request, body=body, preferences=preferences)
             await self._answer(call, send, own_headers)
 
         if (name := name_of(scope)) is not None:

@@ -126,13 +126,23 @@ class Unavailable(GatewayzError):
 
 
 class ProviderFailed(GatewayzError):
-    """`status` is the provider's HTTP status where it gave one."""
+    """`status` is the provider's HTTP status where it gave one. `is_quota`: our account there is used up."""
 
     kind = ErrorKind.PROVIDER_ERROR
 
-    def __init__(self, message: str, *, status: int | None = None, kind: ErrorKind | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        kind: ErrorKind | None = None,
+        retry_after: float | None = None,
+        is_quota: bool = False,
+    ) -> None:
         super().__init__(message, kind=kind)
         self.status = status
+        self.retry_after = retry_after
+        self.is_quota = is_quota
 
 
 class NotSupported(ProviderFailed):

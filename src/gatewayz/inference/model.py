@@ -7,6 +7,9 @@ from msgspec import Struct
 
 from gatewayz.core.errors import InvalidRequest
 
+OWN_FIELDS = ("provider", "models")
+"""Of a request's body they are for the gateway: no provider is sent them."""
+
 
 class _StreamOptions(Struct):
     include_usage: bool | None = False
@@ -28,12 +31,15 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     body: dict[str, msgspec.Raw]
 
     def upstream_body(self) -> dict[str, msgspec.Raw]:
-        """The same for a provider, who must always say what a stream used."""
+        """The same for a provider, who is not sent what concerns the gateway alone, and must always say what a stream
+        used.
+        """
+        body = {name: raw for name, raw in self.body.items() if name not in OWN_FIELDS}
         if not self.is_streaming or self.shows_usage:
-            return self.body
-        options = self.body.get("stream_options")
+            return body
+        options = body.get("stream_options")
         given = (msgspec.json.decode(options) if options is not None else None) or {}
-        return {**self.body, "stream_options": msgspec.Raw(msgspec.json.encode({**given, "include_usage": True}))}
+        return {**body, "stream_options": msgspec.Raw(msgspec.json.encode({**given, "include_usage": True}))}
 
 
 def parse_chat_request(body: bytes) -> ChatRequest:

@@ -1,21 +1,23 @@
 """One chat request's life: who offers the model, let in, tried in order, answered, metered, settled."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from msgspec import Struct
 
 from gatewayz.accounts.model import Principal
 from gatewayz.catalog.model import Offer
-from gatewayz.catalog.service import CatalogService
-from gatewayz.core.errors import ErrorKind, GatewayzError, ModelNotFound, ProviderFailed
+from gatewayz.core.clock import Clock
+from gatewayz.health.scores import Scores
+from gatewayz.inference.attempts import Attempts, Opened
 from gatewayz.inference.estimate import estimate
 from gatewayz.inference.metering import metered_stream, metered_whole
 from gatewayz.inference.model import ChatRequest
+from gatewayz.inference.preferences import NONE, Preferences
+from gatewayz.inference.routing import Router, offer_name
 from gatewayz.inference.turnstile import Pass, Turnstile, Wanted
 from gatewayz.limits.model import Admitted
-from gatewayz.providers.config import ConfiguredProvider
-from gatewayz.providers.dialects.chat import ChatAnswer, ChatAttempt, ChatDialect
+from gatewayz.providers.dialects.chat import ChatAnswer
 
 
 class Call(Struct, frozen=True, kw_only=True):
@@ -25,6 +27,7 @@ class Call(Struct, frozen=True, kw_only=True):
     generation: str
     request: ChatRequest
     body: bytes
+    preferences: Preferences = NONE
 
 
 class Served(Struct, frozen=True):
@@ -36,103 +39,41 @@ class Served(Struct, frozen=True):
 
 
 class InferenceService:
-    """`providers`: all that speak one of `dialects`, by slug, enabled or not."""
-
-    def __init__(
-        self,
-        catalog: CatalogService,
-        providers: Mapping[str, ConfiguredProvider],
-        dialects: Mapping[str, ChatDialect],
-        turnstile: Turnstile,
-    ) -> None:
-        self._catalog = catalog
-        self._providers = providers
-        self._dialects = dialects
+    def __init__(self, router: Router, turnstile: Turnstile, attempts: Attempts, scores: Scores, clock: Clock) -> None:
+        self._router = router
         self._turnstile = turnstile
+        self._attempts = attempts
+        self._scores = scores
+        self._clock = clock
 
     @asynccontextmanager
     async def chat(self, call: Call) -> AsyncIterator[Served]:
         """Open the first answer that an offer of the model gives. Leaving the context ends the upstream request, and
         charges for what was used.
 
-        Raises ModelNotFound, InvalidRequest (the caller's fault, never tried elsewhere), what Turnstile.passed raises,
-        or ProviderFailed (the last provider's, when all failed).
+        Raises what Router.route, Turnstile.passed and Attempts.opened raise.
         """
         request = call.request
-        route = await self._route(request.model)
+        bounds = estimate(request, call.body)
+        route = await self._router.route(request.model, call.preferences, bounds)
         wanted = Wanted(
             caller=call.caller,
             generation=call.generation,
             model=request.model,
             offers=route,
-            estimate=estimate(request, call.body),
+            estimate=bounds,
             is_streaming=request.is_streaming,
         )
-        async with self._turnstile.passed(wanted) as let_in, AsyncExitStack() as stack:
-            answer, offer = await self._first_answer(request, route, stack)
-            yield Served(_metered(answer, offer, let_in, wanted, request), offer, let_in.admitted)
-
-    async def _first_answer(
-        self, request: ChatRequest, route: Sequence[Offer], stack: AsyncExitStack
-    ) -> tuple[ChatAnswer, Offer]:  # fmt: skip
-        for offer in route[:-1]:
-            try:
-                return await self._attempt(request, offer, stack), offer
-            except ProviderFailed:
-                continue
-        return await self._attempt(request, route[-1], stack), route[-1]
-
-    async def _attempt(self, request: ChatRequest, offer: Offer, stack: AsyncExitStack) -> ChatAnswer:
-        configured = self._providers[offer.provider]
-        attempt = ChatAttempt(
-            provider=configured.provider,
-            api_key=configured.api_key,
-            native_id=offer.native_id,
-            body=request.upstream_body(),
-            is_streaming=request.is_streaming,
-            most_output=offer.max_output_tokens,
-        )
-        dialect = self._dialects[configured.provider.dialect]
-        try:
-            return await stack.enter_async_context(dialect.chat(attempt))
-        except GatewayzError as error:
-            if configured.api_key is not None:
-                # Some providers quote the key that they refuse; the caller must not read ours.
-                error.message = error.message.replace(configured.api_key.get_secret_value(), "***")
-            raise
-
-    async def _route(self, model: str) -> Sequence[Offer]:
-        """Offers to try, cheapest known price first. Never empty."""
-        offers = await self._catalog.find_offers(model)
-        if not offers:
-            raise ModelNotFound(
-                f"the model {model[:200]!r} does not exist; GET /v1/models/search?q=… finds what does", param="model"
-            )
-        reachable = [offer for offer in offers if self._can_reach(offer)]
-        if not reachable:
-            raise self._unreachable(model, offers)
-        return sorted(
-            reachable, key=lambda offer: (offer.pricing.prompt is None, offer.pricing.prompt or 0, offer.provider)
-        )
-
-    def _can_reach(self, offer: Offer) -> bool:
-        configured = self._providers.get(offer.provider)
-        return configured is not None and configured.enabled
-
-    def _unreachable(self, model: str, offers: Sequence[Offer]) -> GatewayzError:
-        """Names only what helps: the keys of providers that we could speak to."""
-        known = [self._providers[offer.provider].provider for offer in offers if offer.provider in self._providers]
-        keys = sorted({name for provider in known for name in provider.key_variables})
-        remedy = f"set one of {', '.join(keys)}" if keys else "none of its providers can be asked by this version"
-        return GatewayzError(
-            f"no provider of {model[:200]!r} is configured; {remedy}",
-            kind=ErrorKind.PROVIDER_NOT_CONFIGURED,
-            param="model",
-        )
+        async with self._turnstile.passed(wanted) as let_in, self._attempts.opened(request, route) as opened:
+            began = self._clock.monotonic()
+            yield Served(_metered(opened, let_in, wanted, request), opened.offer, let_in.admitted)
+            seconds = self._clock.monotonic() - began
+            self._scores.ended(offer_name(opened.offer), let_in.usage.completion, seconds)
 
 
-def _metered(answer: ChatAnswer, offer: Offer, let_in: Pass, wanted: Wanted, request: ChatRequest) -> ChatAnswer:
+def _metered(opened: Opened, let_in: Pass, wanted: Wanted, request: ChatRequest) -> ChatAnswer:
     """The same answer, which notes what it used in the pass while it is read."""
+    answer, offer = opened.answer, opened.offer
     prompt = wanted.estimate.likely_prompt
     if request.is_streaming:
         chunks = metered_stream(

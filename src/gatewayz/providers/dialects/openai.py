@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -9,11 +10,13 @@ import msgspec
 from gatewayz.core.errors import InvalidRequest, ProviderFailed
 from gatewayz.providers.auth import request_headers
 from gatewayz.providers.dialects.chat import ChatAnswer, ChatAttempt
+from gatewayz.providers.retry_after import seconds_to_wait
 
 _LONGEST_ERROR = 64 * 1024
 _LONGEST_ANSWER = 64 * 1024 * 1024
 # The provider found fault with the request itself; everybody else would too.
 _CALLERS_FAULT = (400, 413, 415, 422)
+_NO_QUOTA = "insufficient_quota"
 
 
 class OpenAIDialect:
@@ -76,24 +79,29 @@ async def _whole(slug: str, response: aiohttp.ClientResponse) -> bytes:
 
 
 async def _failure(slug: str, response: aiohttp.ClientResponse) -> InvalidRequest | ProviderFailed:
-    reason = _reason(await response.content.read(_LONGEST_ERROR))
+    told = _told(await response.content.read(_LONGEST_ERROR))
+    reason = told.message[:500]
     message = f"the provider {slug!r} answered {response.status}{f': {reason}' if reason else ''}"
     if response.status in _CALLERS_FAULT:
         return InvalidRequest(message)
-    return ProviderFailed(message, status=response.status)
+    retry_after = seconds_to_wait(response.headers.get("Retry-After"))
+    is_quota = _NO_QUOTA in (told.code, told.type)
+    return ProviderFailed(message, status=response.status, retry_after=retry_after, is_quota=is_quota)
 
 
 class _ErrorDetail(msgspec.Struct):
     message: str = ""
+    code: Any = None
+    type: Any = None
 
 
 class _ErrorBody(msgspec.Struct):
     error: _ErrorDetail
 
 
-def _reason(body: bytes) -> str:
+def _told(body: bytes) -> _ErrorDetail:
     """The provider's own words from an OpenAI-shaped error; of any other body nothing is shown to a client."""
     try:
-        return msgspec.json.decode(body, type=_ErrorBody).error.message[:500]
+        return msgspec.json.decode(body, type=_ErrorBody).error
     except msgspec.MsgspecError:
-        return ""
+        return _ErrorDetail()

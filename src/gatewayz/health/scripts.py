@@ -1,0 +1,80 @@
+"""The rules of breakers, run inside Redis, so that all workers count together.
+
+A breaker is a hash, absent while all is well:
+  f  failures in a row
+  u  the millisecond until which it is open, absent while it is closed; once that is past it is half open
+  p  the milliseconds for which it was opened last
+  t  the token of the one request that probes it, and
+  e  the millisecond at which that one is given up
+"""
+
+_NOW = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function text(number)
+  return string.format('%.0f', number)
+end
+local h = redis.call('HMGET', KEYS[1], 'f', 'u', 'p', 't', 'e')
+local open_until = tonumber(h[2] or '')
+"""
+
+# KEYS: breaker. ARGV: token of a probe or '', failures that open it, milliseconds after which they are forgotten, first
+# and longest pause, milliseconds for which to open it in any case (0: by the count). → milliseconds it is open, 0: not
+FAILED = (
+    _NOW
+    + """
+local most, lasts, first, longest = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local forced = tonumber(ARGV[6])
+local failures = tonumber(h[1] or '0') + 1
+redis.call('HSET', KEYS[1], 'f', failures)
+local pause
+if forced > 0 then
+  pause = forced
+elseif not open_until then
+  if failures >= most then pause = first end
+elseif ARGV[1] ~= '' and h[4] == ARGV[1] then
+  pause = math.min(2 * tonumber(h[3] or first), longest)
+end
+if pause then
+  if not open_until or now + pause > open_until then open_until = now + pause end
+  redis.call('HSET', KEYS[1], 'u', text(open_until), 'p', text(math.min(pause, longest)))
+  redis.call('HDEL', KEYS[1], 't', 'e')
+end
+local left = open_until and math.max(0, open_until - now) or 0
+redis.call('PEXPIRE', KEYS[1], math.ceil(left + math.max(lasts, 2 * longest)))
+return open_until and math.max(1, left) or 0
+"""
+)
+
+# KEYS: breaker. ARGV: token of a probe or ''. An open one is closed by its probe only. → 1 if it is closed
+SUCCEEDED = (
+    _NOW
+    + """
+if open_until and (ARGV[1] == '' or h[4] ~= ARGV[1]) then return 0 end
+redis.call('DEL', KEYS[1])
+return 1
+"""
+)
+
+# KEYS: breaker. ARGV: token, milliseconds that the probe may take, milliseconds after which to ask again while another
+# does. → 0: it is closed; -1: probe it; else milliseconds after which to ask again
+PROBE = (
+    _NOW
+    + """
+if not open_until then return 0 end
+if open_until > now then return open_until - now end
+local given_up = tonumber(h[5] or '0')
+if h[4] and given_up > now then return math.min(given_up - now, tonumber(ARGV[3])) end
+redis.call('HSET', KEYS[1], 't', ARGV[1], 'e', text(now + ARGV[2]))
+redis.call('PEXPIRE', KEYS[1], 4 * ARGV[2])
+return -1
+"""
+)
+
+# KEYS: breaker. ARGV: token of the probe that came to nothing.
+ABANDONED = """
+if redis.call('HGET', KEYS[1], 't') == ARGV[1] then redis.call('HDEL', KEYS[1], 't', 'e') end
+return 1
+"""
+
+ALL = (FAILED, SUCCEEDED, PROBE, ABANDONED)
