@@ -35,9 +35,11 @@ from gatewayz.core.errors import GatewayzError
 from gatewayz.core.garbage import collect_rarely
 from gatewayz.core.supervision import Work, background
 from gatewayz.health.breakers import Breakers
+from gatewayz.health.metrics import BreakersCollector
 from gatewayz.health.scores import Scores
 from gatewayz.idempotency.service import FORGET_EVERY, RENEW_EVERY
 from gatewayz.inference.attempts import Attempts
+from gatewayz.inference.metrics import AttemptsCollector
 from gatewayz.inference.routing import Router
 from gatewayz.inference.service import InferenceService
 from gatewayz.paying import Paying, paying
@@ -100,11 +102,14 @@ def _gateway(parts: Parts, pay: Paying) -> Gateway:
     dialects = {name: each.speak(parts.http) for name, each in DIALECTS.items() if each.speak is not None}
     spoken = {slug: each for slug, each in parts.providers.items() if each.provider.dialect in dialects}
     breakers = Breakers(parts.scripts, SystemClock(), parts.settings.health, prefix=f"gw:health:{parts.installation}:")
-    inference = _inference(parts, pay, spoken, dialects, breakers)
+    scores = Scores()
+    attempts = _attempts(parts, spoken, dialects, breakers, scores)
+    router = Router(parts.catalog, spoken, breakers, scores)
+    inference = InferenceService(router, pay.turnstile, attempts, scores, SystemClock())
     routes = catalog_routes(frozenset(slug for slug, each in spoken.items() if each.enabled))
     registry = CollectorRegistry()
     register(parts.cache, registry)
-    for collector in pay.collectors:
+    for collector in (*pay.collectors, BreakersCollector(breakers), AttemptsCollector(lambda: attempts.counts)):
         registry.register(collector)
     ProcessCollector(registry=registry)
     callers = Callers(parts.authentication, ClientAddresses(parts.settings.trusted_proxies))
@@ -131,19 +136,15 @@ def _gateway(parts: Parts, pay: Paying) -> Gateway:
     )
 
 
-def _inference(
+def _attempts(
     parts: Parts,
-    pay: Paying,
     providers: Mapping[str, ConfiguredProvider],
     dialects: Mapping[str, ChatDialect],
     breakers: Breakers,
-) -> InferenceService:
-    clock, scores = SystemClock(), Scores()
+    scores: Scores,
+) -> Attempts:
     rng = random.Random()  # noqa: S311  jitter, not a secret
-    attempts = Attempts(providers, dialects, breakers, scores, parts.settings.inference, clock, rng)
-    return InferenceService(
-        Router(parts.catalog, providers, breakers, scores), pay.turnstile, attempts, scores, clock
-    )  # fmt: skip
+    return Attempts(providers, dialects, breakers, scores, parts.settings.inference, SystemClock(), rng)
 
 
 def _background_work(parts: Parts) -> dict[str, tuple[Work, float]]:

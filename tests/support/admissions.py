@@ -1,14 +1,10 @@
 """Admission over Redis and by one worker alone, both on a clock that tests turn."""
 
-import random
-from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from redis.asyncio import Redis
 
-from gatewayz.cache.redis_scripts import Form, RedisScripts
-from gatewayz.cache.wire.exchange import Command
 from gatewayz.core.ids import AccountId, ApiKeyId, TrancheId
 from gatewayz.core.limit import Limit, Measure, Subject
 from gatewayz.core.money import NanoUsd
@@ -18,32 +14,9 @@ from gatewayz.limits.local import LocalLimits
 from gatewayz.limits.model import Admitted, Ask, Outcome, PurseName, Refused
 from gatewayz.limits.shared import SharedLimits
 from tests.support.fake_clock import FakeClock
-from tests.support.patience import PATIENCE
+from tests.support.turned_scripts import TurnedScripts, turn_to
 
 LEASE = 15.0
-_REAL = "redis.call('TIME')"
-_TURNED = "{redis.call('GET', 'clock:seconds'), redis.call('GET', 'clock:microseconds')}"
-
-
-class TurnedScripts(RedisScripts):
-    """The very scripts, but for the one expression that says what time it is."""
-
-    def __init__(self, redis: Redis) -> None:
-        self._turned = {text: text.replace(_REAL, _TURNED) for text in scripts.ALL}
-        assert all(_REAL in text or "now" not in text for text in scripts.ALL)
-        super().__init__(redis, self._turned.values(), clock=FakeClock(), rng=random.Random(1))
-
-    def form(self, text: str, keys: Sequence[str], arguments: Sequence[str | int], *, rest: int) -> Form:
-        return super().form(self._turned[text], keys, arguments, rest=rest)
-
-    async def run(self, text: str, keys: Sequence[str], arguments: Iterable[str | int], *, within: float) -> Any:  # noqa: ANN401  as the real one
-        return await super().run(self._turned[text], keys, arguments, within=max(within, PATIENCE))
-
-    def ask(self, form: Form, rest: Command, *, within: float) -> Awaitable[Any]:
-        return super().ask(form, rest, within=max(within, PATIENCE))
-
-    def post(self, form: Form, rest: Command, *, within: float) -> None:
-        super().post(form, rest, within=max(within, PATIENCE))
 
 
 class Admissions:
@@ -58,8 +31,7 @@ class Admissions:
     async def turn(self, seconds: float) -> None:
         self.clock.advance(seconds)
         if self._redis is not None:
-            now = round(self.clock.monotonic() * 1_000_000)
-            await self._redis.mset({"clock:seconds": now // 1_000_000, "clock:microseconds": now % 1_000_000})
+            await turn_to(self._redis, self.clock.monotonic())
 
     async def ask(
         self,
@@ -94,7 +66,7 @@ class Admissions:
 @asynccontextmanager
 async def over_redis(url: str) -> AsyncIterator[Admissions]:
     async with Redis.from_url(url) as redis:
-        turned = TurnedScripts(redis)
+        turned = TurnedScripts(redis, scripts.ALL)
         clock = FakeClock()
         local = LocalLimits(clock, share=1, lease=LEASE)
         shared = SharedLimits(turned, prefix="l:", lease=LEASE, within=30)

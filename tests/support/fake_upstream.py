@@ -3,7 +3,8 @@
 The path before /chat/completions names what it does, itself or by `behaviours`: `/answers` gives an answer, `/400` …
 `/503` an error in OpenAI's form, `/quotes-key` a 401 that repeats the key it was shown (`/quotes-key-400` a 400),
 `/held` sends what the test puts into `chunks`, `/silent` never answers, `/breaks` drops the connection after the
-headers, `/cut` after the first chunk.
+headers, `/cut` after the first chunk. `/429-7` says to come again in 7 seconds, `/no-quota` that the account is used
+up.
 """
 
 import asyncio
@@ -72,12 +73,8 @@ class FakeUpstream:
         self.asked.append(Asked(dict(request.headers), body))
         path = request.match_info["behaviour"]
         behaviour = self.behaviours.get(path, path)
-        if behaviour.isdigit():
-            return _error(int(behaviour), "temperature must be at most 2")
-        if behaviour == "quotes-key":
-            return _error(401, f"Incorrect API key provided: {request.headers.get('Authorization')}")
-        if behaviour == "quotes-key-400":
-            return _error(400, f"Bad request with {request.headers.get('Authorization')}")
+        if (error := _error_of(behaviour, request.headers.get("Authorization"))) is not None:
+            return error
         if behaviour in {"breaks", "cut"}:
             return await _break_off(request, b"" if behaviour == "breaks" else event("Hel"))
         if behaviour in {"held", "silent"}:
@@ -129,7 +126,22 @@ async def _break_off(request: web.Request, sent: bytes) -> web.StreamResponse:
     return response
 
 
-def _error(status: int, message: str) -> web.Response:
-    return web.json_response(
-        {"error": {"message": message, "type": "fake", "param": None, "code": None}}, status=status
-    )
+def _error_of(behaviour: str, shown: str | None) -> web.Response | None:
+    status, _, wait = behaviour.partition("-")
+    if status.isdigit():
+        headers = {"Retry-After": wait} if wait else {}
+        return _error(int(status), "temperature must be at most 2", headers=headers)
+    if behaviour == "no-quota":
+        return _error(429, "You exceeded your current quota", code="insufficient_quota")
+    if behaviour == "quotes-key":
+        return _error(401, f"Incorrect API key provided: {shown}")
+    if behaviour == "quotes-key-400":
+        return _error(400, f"Bad request with {shown}")
+    return None
+
+
+def _error(
+    status: int, message: str, *, code: str | None = None, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    error = {"message": message, "type": "fake", "param": None, "code": code}
+    return web.json_response({"error": error}, status=status, headers=headers)

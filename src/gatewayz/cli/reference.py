@@ -8,6 +8,7 @@ The same code gives the same bytes: nothing comes from the environment, the cloc
 import inspect
 import random
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import msgspec
 import typer
 from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
@@ -34,6 +36,13 @@ from gatewayz.cli.markdown import code, codes, table
 from gatewayz.core.clock import SystemClock
 from gatewayz.core.errors import ErrorKind, GatewayzError
 from gatewayz.credits.metrics import CreditsCollector, CreditsCounts
+from gatewayz.health.breakers import Breakers
+from gatewayz.health.config import HealthConfig
+from gatewayz.health.metrics import BreakersCollector
+from gatewayz.inference.metrics import AttemptsCollector
+from gatewayz.limits.admission import Admission
+from gatewayz.limits.local import LocalLimits
+from gatewayz.limits.metrics import LimitsCollector
 from gatewayz.providers.model import Provider
 from gatewayz.providers.prices import Unit
 from gatewayz.providers.shapes.form import PriceAt, Shape
@@ -400,7 +409,7 @@ def _metrics() -> Iterable[str]:
     yield "Beside these stand `prometheus-client`'s own `process_*` figures, where the platform has them."
     yield ""
     rows = []
-    for metric in chain(CacheCollector(_unread_cache()).collect(), CreditsCollector(CreditsCounts).collect()):
+    for metric in chain.from_iterable(each.collect() for each in _collectors()):
         suffix = "_total" if metric.type == "counter" else ""
         # prometheus-client keeps the label names of a family without samples nowhere else.
         labels = getattr(metric, "_labelnames", ())
@@ -408,8 +417,14 @@ def _metrics() -> Iterable[str]:
     yield from table(("metric", "type", "labels", "what it counts"), rows)
 
 
-def _unread_cache() -> Cache:
-    return Cache(ENTITIES, None, clock=SystemClock(), rng=random.Random(0))  # noqa: S311  it never spreads anything
+def _collectors() -> Iterable[Collector]:
+    """Of parts that nobody uses."""
+    clock = SystemClock()
+    yield CacheCollector(Cache(ENTITIES, None, clock=clock, rng=random.Random(0)))  # noqa: S311  it spreads nothing
+    yield CreditsCollector(CreditsCounts)
+    yield LimitsCollector(Admission(None, LocalLimits(clock, share=1, lease=1)))
+    yield AttemptsCollector(Counter)
+    yield BreakersCollector(Breakers(None, clock, HealthConfig(), prefix=""))
 
 
 _PAGES: Mapping[str, tuple[str, str, Callable[[], Iterable[str]]]] = {

@@ -32,6 +32,7 @@ class _Known(Struct):
     """
 
     failures: int = 0
+    failed_at: float = 0.0
     until: float = 0.0
     pause: float = 0.0
     probe: str = ""
@@ -130,8 +131,10 @@ class Breakers:
         return None
 
     def _failed_here(self, known: _Known, entered: Pass, pause: float) -> None:
-        config = self._config
-        known.failures += 1
+        config, now = self._config, self._clock.monotonic()
+        is_lately = now - known.failed_at <= config.failures_within
+        known.failures = known.failures + 1 if is_lately else 1
+        known.failed_at = now
         if pause:
             known.pause = pause
         elif not known.until:
@@ -141,7 +144,7 @@ class Breakers:
         else:
             return
         if known.pause:
-            known.until = max(known.until, self._clock.monotonic() + known.pause)
+            known.until = max(known.until, now + known.pause)
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}{{{name}}}"

@@ -1,7 +1,8 @@
 """The rules of breakers, run inside Redis, so that all workers count together.
 
 A breaker is a hash, absent while all is well:
-  f  failures in a row
+  f  failures in a row, and
+  w  the millisecond of the last one
   u  the millisecond until which it is open, absent while it is closed; once that is past it is half open
   p  the milliseconds for which it was opened last
   t  the token of the one request that probes it, and
@@ -14,7 +15,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function text(number)
   return string.format('%.0f', number)
 end
-local h = redis.call('HMGET', KEYS[1], 'f', 'u', 'p', 't', 'e')
+local h = redis.call('HMGET', KEYS[1], 'f', 'u', 'p', 't', 'e', 'w')
 local open_until = tonumber(h[2] or '')
 """
 
@@ -25,8 +26,9 @@ FAILED = (
     + """
 local most, lasts, first, longest = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local forced = tonumber(ARGV[6])
-local failures = tonumber(h[1] or '0') + 1
-redis.call('HSET', KEYS[1], 'f', failures)
+local is_lately = h[6] and now - h[6] <= lasts
+local failures = (is_lately and tonumber(h[1]) or 0) + 1
+redis.call('HSET', KEYS[1], 'f', failures, 'w', text(now))
 local pause
 if forced > 0 then
   pause = forced

@@ -17,6 +17,7 @@ from gatewayz.core.errors import GatewayzError, ProviderFailed
 from gatewayz.health.breakers import Breakers, Pass
 from gatewayz.health.scores import Scores
 from gatewayz.inference.config import InferenceConfig
+from gatewayz.inference.metrics import AttemptCounts
 from gatewayz.inference.model import ChatRequest
 from gatewayz.inference.retry_budget import RetryBudget
 from gatewayz.inference.routing import offer_name
@@ -47,7 +48,7 @@ class _Entered(Struct, frozen=True):
 
 
 class Attempts:
-    """`providers` speak one of `dialects`. `counts`: attempts by how they ended, and rounds beyond the first."""
+    """`providers` speak one of `dialects`. `counts`: attempts by provider and how they went."""
 
     def __init__(  # noqa: PLR0917  the parts
         self,
@@ -67,7 +68,7 @@ class Attempts:
         self._clock = clock
         self._rng = rng
         self._budget = RetryBudget(config.retry_share)
-        self.counts: Counter[str] = Counter()
+        self.counts: AttemptCounts = Counter()
 
     @asynccontextmanager
     async def opened(self, request: ChatRequest, route: Sequence[Offer]) -> AsyncIterator[Opened]:
@@ -83,7 +84,7 @@ class Attempts:
                 yield opened
         except ProviderFailed as failure:
             if entered is not None:
-                self.counts["broken_off"] += 1
+                self.counts[opened.offer.provider, "broken_off"] += 1
                 await self._note(entered, failure)
             raise
 
@@ -114,7 +115,7 @@ class Attempts:
                     break
             wait = self._wait_after(number, failures, ends_at)
             if wait is None:
-                raise failures[-1] if failures else self._nobody(route)
+                raise _last(failures) if failures else self._nobody(route)
             await asyncio.sleep(wait)
         raise AssertionError  # counting has no end
 
@@ -142,23 +143,23 @@ class Attempts:
         """None where the offer, or its provider, is left alone."""
         name = offer_name(offer)
         if self._breakers.pause_of(name) or self._breakers.pause_of(offer.provider):
-            self.counts["passed_by"] += 1
+            self.counts[offer.provider, "passed_by"] += 1
             return None
         if (of_provider := await self._breakers.enter(offer.provider)) is not None:
             if (of_offer := await self._breakers.enter(name)) is not None:
                 return _Entered(of_provider, of_offer)
             self._breakers.abandoned(of_provider)
-        self.counts["passed_by"] += 1
+        self.counts[offer.provider, "passed_by"] += 1
         return None
 
     async def _went_well(self, entered: _Entered) -> None:
-        self.counts["answered"] += 1
+        self.counts[entered.provider.name, "answered"] += 1
         await self._breakers.succeeded(entered.provider)
         await self._breakers.succeeded(entered.offer)
 
     async def _note(self, entered: _Entered, failure: ProviderFailed) -> None:
         """Hold it against the offer; where our account there is in trouble, against the provider, for long."""
-        self.counts["failed"] += 1
+        self.counts[entered.provider.name, "failed"] += 1
         if failure.status in _ACCOUNT_TROUBLE or failure.is_quota:
             await self._breakers.failed(entered.provider, pause=math.inf)
             self._breakers.abandoned(entered.offer)
@@ -175,9 +176,8 @@ class Attempts:
             return None
         wait: float = self._config.first_wait * 2.0 ** (number - 1) * self._rng.uniform(0.5, 1.5)
         wait = max(wait, min(each.retry_after or 0.0 for each in failures))
-        if self._clock.monotonic() + wait >= ends_at or not self._budget.spend():
+        if wait > self._config.longest_wait or self._clock.monotonic() + wait >= ends_at or not self._budget.spend():
             return None
-        self.counts["further_rounds"] += 1
         return wait
 
     def _nobody(self, route: Sequence[Offer]) -> ProviderFailed:
@@ -191,3 +191,11 @@ class Attempts:
         failure = ProviderFailed(f"every provider of {route[0].id!r} has failed of late and is left alone: {names}")
         failure.retry_after = min(pauses.values())
         return failure
+
+
+def _last(failures: Sequence[ProviderFailed]) -> ProviderFailed:
+    """With the time after which the first of all may be asked again, if each has said so."""
+    last = failures[-1]
+    waits = [each.retry_after for each in failures if each.retry_after is not None]
+    last.retry_after = min(waits) if len(waits) == len(failures) else None
+    return last

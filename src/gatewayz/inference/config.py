@@ -19,6 +19,11 @@ class InferenceConfig(BaseModel):
         le=1,
         description="Further rounds that a worker may make for each request, so that retries end in time.",
     )
+    longest_wait: float = Field(
+        2.0,
+        ge=0,
+        description="Seconds that a request waits for another round at most; else it is told when to come again.",
+    )
     first_wait: float = Field(
         0.25, ge=0, description="Seconds before the second round, give or take a half; they double with each one."
     )

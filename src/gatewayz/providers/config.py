@@ -60,6 +60,9 @@ class ProviderSettings(BaseModel):
     list_url: str | None = Field(None, description="Where its model list is: a path after the address, or a URL.")
     list_shape: str | None = Field(None, description="The shape of that list; the reference names all shapes.")
     enabled: bool | None = Field(None, description="Unset: on as soon as it has what it needs.")
+    read_timeout: float | None = Field(
+        None, gt=0, description="Seconds that it may take to the first byte of an answer, and between two. Unset: 120."
+    )
     headers: Annotated[dict[str, str] | None, BeforeValidator(_object_of_text)] = Field(
         None, description="A JSON object of headers that go with every request. No place for secrets."
     )
@@ -216,6 +219,7 @@ def _overridden(provider: Provider, settings: ProviderSettings) -> Provider:
         models=models,
         dialect=settings.dialect or provider.dialect,
         headers={**provider.headers, **_headers(provider.slug, settings.headers or {})},
+        read_timeout=settings.read_timeout or provider.read_timeout,
     )
 
 

@@ -1,7 +1,10 @@
 """What a provider's Retry-After says (RFC 9110, 10.2.3)."""
 
+import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 def seconds_to_wait(header: str | None, *, now: datetime | None = None) -> float | None:
@@ -10,7 +13,7 @@ def seconds_to_wait(header: str | None, *, now: datetime | None = None) -> float
         return None
     text = header.strip()
     try:
-        return max(0.0, float(text)) if text.replace(".", "", 1).isdigit() else _until(text, now)
+        return float(text) if _SECONDS.fullmatch(text) else _until(text, now)
     except (TypeError, ValueError, OverflowError):
         return None
 

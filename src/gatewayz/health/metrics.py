@@ -1,0 +1,25 @@
+"""What breakers say to Prometheus, read when scraped."""
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from gatewayz.health.breakers import Breakers
+
+
+class BreakersCollector(Collector):
+    def __init__(self, breakers: Breakers) -> None:
+        self._breakers = breakers
+
+    def collect(self) -> Iterator[Metric]:
+        counts = self._breakers.counts
+        yield GaugeMetricFamily(
+            "gatewayz_breakers_open",
+            "Providers, and models of providers, that this worker leaves alone now.",
+            self._breakers.open,
+        )
+        yield CounterMetricFamily(
+            "gatewayz_breakers_opened", "How often this worker saw one begin to be left alone.", counts["opened"]
+        )
