@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from gatewayz.catalog.model import Offer
 from gatewayz.core.clock import Clock
-from gatewayz.core.errors import GatewayzError, ProviderFailed
+from gatewayz.core.errors import NotSupported, ProviderFailed
 from gatewayz.health.breakers import Breakers, Pass
 from gatewayz.health.scores import Scores
 from gatewayz.inference.config import InferenceConfig
@@ -105,8 +105,7 @@ class Attempts:
                     failures.append(failure)
                     await self._note(entered, failure)
                 except BaseException:  # the caller has left, or is to blame: nothing is known of the provider
-                    self._breakers.abandoned(entered.provider)
-                    self._breakers.abandoned(entered.offer)
+                    self._abandon(entered)
                     raise
                 else:
                     await self._went_well(entered)
@@ -127,15 +126,10 @@ class Attempts:
             native_id=offer.native_id,
             body=request.upstream_body(),
             is_streaming=request.is_streaming,
+            most_output=offer.max_output_tokens,
         )
         began = self._clock.monotonic()
-        try:
-            answer = await stack.enter_async_context(self._dialects[configured.provider.dialect].chat(attempt))
-        except GatewayzError as error:
-            if configured.api_key is not None:
-                # Some providers quote the key that they refuse; the caller must not read ours.
-                error.message = error.message.replace(configured.api_key.get_secret_value(), "***")
-            raise
+        answer = await stack.enter_async_context(self._dialects[configured.provider.dialect].chat(attempt))
         self._scores.began(offer_name(offer), self._clock.monotonic() - began)
         return answer
 
@@ -157,8 +151,15 @@ class Attempts:
         await self._breakers.succeeded(entered.provider)
         await self._breakers.succeeded(entered.offer)
 
+    def _abandon(self, entered: _Entered) -> None:
+        self._breakers.abandoned(entered.provider)
+        self._breakers.abandoned(entered.offer)
+
     async def _note(self, entered: _Entered, failure: ProviderFailed) -> None:
         """Hold it against the offer; where our account there is in trouble, against the provider, for long."""
+        if isinstance(failure, NotSupported):
+            self._abandon(entered)
+            return
         self.counts[entered.provider.name, "failed"] += 1
         if failure.status in _ACCOUNT_TROUBLE or failure.is_quota:
             await self._breakers.failed(entered.provider, pause=math.inf)
@@ -172,7 +173,8 @@ class Attempts:
         """Seconds before another round, None where there is to be none: too many were made, it would be too late, or
         somebody failed in a way that does not pass.
         """
-        if number >= self._config.rounds or not failures or any(each.status not in _PASSING for each in failures):
+        passing = [each for each in failures if each.status in _PASSING and not isinstance(each, NotSupported)]
+        if number >= self._config.rounds or not passing or len(passing) < len(failures):
             return None
         wait: float = self._config.first_wait * 2.0 ** (number - 1) * self._rng.uniform(0.5, 1.5)
         wait = max(wait, min(each.retry_after or 0.0 for each in failures))
@@ -194,8 +196,12 @@ class Attempts:
 
 
 def _last(failures: Sequence[ProviderFailed]) -> ProviderFailed:
-    """With the time after which the first of all may be asked again, if each has said so."""
-    last = failures[-1]
-    waits = [each.retry_after for each in failures if each.retry_after is not None]
-    last.retry_after = min(waits) if len(waits) == len(failures) else None
-    return last
+    """The last one's that was asked at all, with the time after which the first of them may be asked again if each has
+    said so.
+    """
+    asked = [each for each in failures if not isinstance(each, NotSupported)]
+    if not asked:
+        return failures[-1]
+    waits = [each.retry_after for each in asked if each.retry_after is not None]
+    asked[-1].retry_after = min(waits) if len(waits) == len(asked) else None
+    return asked[-1]

@@ -18,8 +18,8 @@ class AttemptsCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         attempts = CounterMetricFamily(
             "gatewayz_attempts",
-            "Requests to providers, by how they went: answered, failed, broken_off once the answer had begun, passed_by "
-            "as it is left alone.",
+            "Requests to providers, by how they went: answered, failed, broken_off after it had begun to answer, "
+            "passed_by as it is left alone.",
             labels=["provider", "outcome"],
         )
         for (provider, outcome), count in sorted(self._counts().items()):

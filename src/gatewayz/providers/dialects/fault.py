@@ -12,9 +12,10 @@ def failed(
     reason: str = "",
     *,
     status: int | None = None,
+    is_quota: bool = False,
 ) -> ProviderFailed:
     """Another provider may do better. `what` is ours, `reason` the provider's own words."""
-    return ProviderFailed(_message(attempt, what, reason), status=status)
+    return ProviderFailed(_message(attempt, what, reason), status=status, is_quota=is_quota)
 
 
 def blamed(

@@ -7,13 +7,11 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from gatewayz.core.errors import InvalidRequest, ProviderFailed
-from gatewayz.providers.auth import request_headers
+from gatewayz.core.errors import GatewayzError
 from gatewayz.providers.dialects.chat import ChatAnswer, ChatAttempt
-from gatewayz.providers.retry_after import seconds_to_wait
+from gatewayz.providers.dialects.fault import blamed, failed
+from gatewayz.providers.dialects.upstream import posted, received, whole_body
 
-_LONGEST_ERROR = 64 * 1024
-_LONGEST_ANSWER = 64 * 1024 * 1024
 # The provider found fault with the request itself; everybody else would too.
 _CALLERS_FAULT = (400, 413, 415, 422)
 _NO_QUOTA = "insufficient_quota"
@@ -25,68 +23,39 @@ class OpenAIDialect:
 
     @asynccontextmanager
     async def chat(self, attempt: ChatAttempt) -> AsyncIterator[ChatAnswer]:
-        provider = attempt.provider
-        key = attempt.api_key.get_secret_value() if attempt.api_key else None
-        body = msgspec.json.encode({**attempt.body, "model": attempt.native_id})
-        try:
-            async with self._session.post(
-                f"{provider.base_url}/chat/completions",
-                data=body,
-                headers={
-                    **request_headers(provider.auth, provider.headers, key),
-                    "Content-Type": "application/json",
-                },
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=provider.read_timeout),
-                allow_redirects=False,
-            ) as response:
-                if response.status != 200:
-                    raise await _failure(provider.slug, response)
-                content_type = response.headers.get("Content-Type", "application/json")
-                yield ChatAnswer(content_type, await _begun(provider.slug, response, attempt.is_streaming))
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise ProviderFailed(f"the provider {provider.slug!r} does not answer ({type(error).__name__})") from error
+        body = {**attempt.body, "model": attempt.native_id}
+        async with posted(self._session, attempt, "/chat/completions", body, _fault) as response:
+            content_type = response.headers.get("Content-Type", "application/json")
+            yield ChatAnswer(content_type, await _begun(attempt, response))
 
 
-async def _begun(slug: str, response: aiohttp.ClientResponse, is_streaming: bool) -> AsyncIterator[bytes]:  # noqa: FBT001
+async def _begun(attempt: ChatAttempt, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     """The answer once it can no longer be had elsewhere: a stream from its first bytes, else the whole body.
 
     Until then whatever breaks is this attempt's failure, and the next provider may be tried.
     """
-    if is_streaming:
-        first = await response.content.readany()
-        if not first:
-            raise ProviderFailed(f"the provider {slug!r} ended its answer before the first byte")
-        return _chunks(first, response)
-    return _chunks(await _whole(slug, response), None)
+    if not attempt.is_streaming:
+        return _chunks(await whole_body(attempt, response), None)
+    chunks = received(attempt, response)
+    first = await anext(chunks, b"")
+    if not first:
+        raise failed(attempt, "ended its answer before the first byte")
+    return _chunks(first, chunks)
 
 
-async def _chunks(first: bytes, response: aiohttp.ClientResponse | None) -> AsyncIterator[bytes]:
+async def _chunks(first: bytes, rest: AsyncIterator[bytes] | None) -> AsyncIterator[bytes]:
     yield first
-    if response is not None:
-        async for chunk in response.content.iter_any():
+    if rest is not None:
+        async for chunk in rest:
             yield chunk
 
 
-async def _whole(slug: str, response: aiohttp.ClientResponse) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > _LONGEST_ANSWER:
-            raise ProviderFailed(f"the provider {slug!r} sent an answer of more than {_LONGEST_ANSWER} bytes")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-async def _failure(slug: str, response: aiohttp.ClientResponse) -> InvalidRequest | ProviderFailed:
-    told = _told(await response.content.read(_LONGEST_ERROR))
-    reason = told.message[:500]
-    message = f"the provider {slug!r} answered {response.status}{f': {reason}' if reason else ''}"
-    if response.status in _CALLERS_FAULT:
-        return InvalidRequest(message)
-    retry_after = seconds_to_wait(response.headers.get("Retry-After"))
+def _fault(attempt: ChatAttempt, status: int, body: bytes) -> GatewayzError:
+    told = _told(body)
+    if status in _CALLERS_FAULT:
+        return blamed(attempt, f"answered {status}", told.message)
     is_quota = _NO_QUOTA in (told.code, told.type)
-    return ProviderFailed(message, status=response.status, retry_after=retry_after, is_quota=is_quota)
+    return failed(attempt, f"answered {status}", told.message, status=status, is_quota=is_quota)
 
 
 class _ErrorDetail(msgspec.Struct):
@@ -103,5 +72,5 @@ def _told(body: bytes) -> _ErrorDetail:
     """The provider's own words from an OpenAI-shaped error; of any other body nothing is shown to a client."""
     try:
         return msgspec.json.decode(body, type=_ErrorBody).error
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _ErrorDetail()

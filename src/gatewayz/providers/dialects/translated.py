@@ -1,7 +1,7 @@
 """A dialect whose provider speaks another format than its caller: asked in the one, answered in the other."""
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -54,7 +54,7 @@ class Wire(Protocol):
 
     def reader(self, attempt: ChatAttempt) -> Reader: ...
 
-    def fault(self, attempt: ChatAttempt, status: int, headers: Mapping[str, str], body: bytes) -> GatewayzError:
+    def fault(self, attempt: ChatAttempt, status: int, body: bytes) -> GatewayzError:
         """As upstream.ReadFault."""
         ...
 

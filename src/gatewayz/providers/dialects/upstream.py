@@ -1,16 +1,17 @@
 """One POST to a provider, and the bytes that come back. What breaks on the way is ProviderFailed, and nothing else."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
 import aiohttp
 import msgspec
 
-from gatewayz.core.errors import GatewayzError
+from gatewayz.core.errors import GatewayzError, ProviderFailed
 from gatewayz.providers.auth import request_headers
 from gatewayz.providers.dialects.chat import ChatAttempt
 from gatewayz.providers.dialects.fault import failed
+from gatewayz.providers.retry_after import seconds_to_wait
 
 LONGEST_ERROR = 64 * 1024
 LONGEST_ANSWER = 64 * 1024 * 1024
@@ -20,7 +21,7 @@ _CONNECT_WITHIN = 5.0
 class ReadFault(Protocol):
     """Makes of an answer that is no 200 the error it stands for. Shows nothing of a body that it cannot read."""
 
-    def __call__(self, attempt: ChatAttempt, status: int, headers: Mapping[str, str], body: bytes) -> GatewayzError: ...
+    def __call__(self, attempt: ChatAttempt, status: int, body: bytes) -> GatewayzError: ...
 
 
 @asynccontextmanager
@@ -39,7 +40,7 @@ async def posted(
             allow_redirects=False,
         ) as response:
             if response.status != 200:
-                raise fault(attempt, response.status, response.headers, await _beginning(response))
+                raise _told_when(response, fault(attempt, response.status, await _beginning(response)))
             yield response
     except (aiohttp.ClientError, TimeoutError) as error:
         raise _silent(attempt, error) from error
@@ -73,6 +74,13 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
         if len(body) >= LONGEST_ERROR:
             break
     return body[:LONGEST_ERROR]
+
+
+def _told_when(response: aiohttp.ClientResponse, error: GatewayzError) -> GatewayzError:
+    """The same, with the seconds after which the provider wants to be asked again."""
+    if isinstance(error, ProviderFailed) and error.retry_after is None:
+        error.retry_after = seconds_to_wait(response.headers.get("Retry-After"))
+    return error
 
 
 def _silent(attempt: ChatAttempt, error: Exception) -> GatewayzError:

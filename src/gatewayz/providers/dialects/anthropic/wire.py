@@ -1,7 +1,5 @@
 """Anthropic's Messages API, for callers who speak OpenAI's form."""
 
-from collections.abc import Mapping
-
 from gatewayz.core.errors import GatewayzError
 from gatewayz.providers.dialects.anthropic.answer import MessageReader
 from gatewayz.providers.dialects.anthropic.errors import error_of
@@ -17,5 +15,5 @@ class AnthropicWire:
     def reader(self, attempt: ChatAttempt) -> Reader:
         return MessageReader(attempt)
 
-    def fault(self, attempt: ChatAttempt, status: int, _headers: Mapping[str, str], body: bytes) -> GatewayzError:
+    def fault(self, attempt: ChatAttempt, status: int, body: bytes) -> GatewayzError:
         return error_of(attempt, body, status)

@@ -1,6 +1,5 @@
 """Gemini's generateContent, for callers who speak OpenAI's form."""
 
-from collections.abc import Mapping
 from urllib.parse import quote
 
 from gatewayz.core.errors import GatewayzError
@@ -19,5 +18,5 @@ class GeminiWire:
     def reader(self, attempt: ChatAttempt) -> Reader:
         return ContentReader(attempt)
 
-    def fault(self, attempt: ChatAttempt, status: int, _headers: Mapping[str, str], body: bytes) -> GatewayzError:
+    def fault(self, attempt: ChatAttempt, status: int, body: bytes) -> GatewayzError:
         return error_of(attempt, body, status)
