@@ -21,6 +21,9 @@ HINTS = (
 """Fields without which the answer is what it would be with them: left out where a format has no place for them."""
 
 
+ABSENT = Raw(b"null")
+
+
 class Url(Struct, frozen=True):
     url: str
 
@@ -85,7 +88,7 @@ class Message(Struct, frozen=True, kw_only=True):
 class Function(Struct, frozen=True, kw_only=True):
     name: str
     description: str | None = None
-    parameters: Any = None
+    parameters: Raw = ABSENT
     strict: bool | None = None
     cache_control: Any = None
 
@@ -111,7 +114,7 @@ class Asked:
 
     def __init__(self, attempt: ChatAttempt) -> None:
         self._attempt = attempt
-        self._left = {name: raw for name, raw in attempt.body.items() if bytes(raw) != b"null"}
+        self._left = {name: raw for name, raw in attempt.body.items() if raw != ABSENT}
 
     def take(self, field: str, kind: type[T]) -> T | None:
         """The field's value, None without one. Raises InvalidRequest where it is of another kind."""
@@ -146,7 +149,7 @@ class Asked:
         """Raises NotSupported that names the first field that asks for what the provider cannot do."""
         for field, refusal in refusals.items():
             raw = self._left.pop(field, None)
-            if raw is not None and msgspec.json.decode(raw) not in refusal.values:
+            if raw is not None and read(field, raw, object) not in refusal.values:
                 raise not_supported(self._attempt, field, refusal.cannot, refusal.remedy)
 
     @property
@@ -162,13 +165,13 @@ def read(field: str, raw: Raw, kind: type[T]) -> T:
         raise InvalidRequest(f"{field!r} cannot be read: {error}", param=field) from error
 
 
-def arguments_of(call: ToolCall) -> dict[str, Any]:
+def arguments_of(call: ToolCall) -> dict[str, Raw]:
     """What an assistant's message called a function with. Raises InvalidRequest where that is no JSON object."""
     written = call.function.arguments if call.function is not None else ""
     if not written.strip():
         return {}
     try:
-        return msgspec.json.decode(written, type=dict[str, Any])
+        return msgspec.json.decode(written, type=dict[str, Raw])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(
             f"the arguments of the tool call {call.id!r} in 'messages' are no JSON object; send them as they came",

@@ -70,17 +70,22 @@ class TranslatedDialect:
         reader = self._wire.reader(attempt)
         async with posted(self._session, attempt, question.path, question.body, self._wire.fault) as response:
             if attempt.is_streaming:
-                events = _events(attempt, received(attempt, response), reader)
+                events = events_of(attempt, received(attempt, response), reader)
                 # Before the answer says something it can still be had elsewhere.
                 first = await anext(events)
                 yield ChatAnswer("text/event-stream", _resumed(first, events))
             else:
-                body = await whole_body(attempt, response)
-                pieces = reader.whole(body)
-                yield ChatAnswer("application/json", _once(_head(attempt, reader).whole(pieces, reader.counts)))
+                answer = answer_of(attempt, await whole_body(attempt, response), reader)
+                yield ChatAnswer("application/json", _once(answer))
 
 
-async def _events(attempt: ChatAttempt, chunks: AsyncIterator[bytes], reader: Reader) -> AsyncIterator[bytes]:
+def answer_of(attempt: ChatAttempt, body: bytes, reader: Reader) -> bytes:
+    """A whole answer of the provider's as OpenAI's."""
+    pieces = reader.whole(body)
+    return _head(attempt, reader).whole(pieces, reader.counts)
+
+
+async def events_of(attempt: ChatAttempt, chunks: AsyncIterator[bytes], reader: Reader) -> AsyncIterator[bytes]:
     """OpenAI's events, each as soon as what it says has come. Nothing is ended that broke off."""
     parser, writer = EventParser(), _Writer(attempt, reader)
     async for chunk in chunks:

@@ -80,6 +80,7 @@ class MessageReader:
         self._attempt = attempt
         self._usage: dict[str, int] = {}
         self._calls: dict[int, int] = {}
+        self._thoughts: dict[int, int] = {}
         self._has_arguments: set[int] = set()
         self._is_finished = False
         self._is_ended = False
@@ -132,12 +133,14 @@ class MessageReader:
             case "text":
                 return _said("content", block.text)
             case "thinking":
-                detail = {"type": "reasoning.text", "format": REASONING_FORM, "index": index, "text": block.thinking}
+                said = _said("reasoning_content", block.thinking)
                 signed = {"signature": block.signature} if block.signature else {}
-                return [*_said("reasoning_content", block.thinking), _detail(detail | signed)]
+                return [
+                    *said,
+                    self._thought(index, "reasoning.text", format=REASONING_FORM, text=block.thinking, **signed),
+                ]
             case "redacted_thinking":
-                detail = {"type": "reasoning.encrypted", "format": REASONING_FORM, "index": index, "data": block.data}
-                return [_detail(detail)]
+                return [self._thought(index, "reasoning.encrypted", format=REASONING_FORM, data=block.data)]
             case "tool_use":
                 number = self._calls[index] = len(self._calls)
                 function = {"name": block.name, "arguments": ""}
@@ -149,13 +152,20 @@ class MessageReader:
             case "text_delta":
                 return _said("content", delta.text)
             case "thinking_delta":
-                more = {"type": "reasoning.text", "index": index, "text": delta.thinking}
-                return [*_said("reasoning_content", delta.thinking), _detail(more)] if delta.thinking else []
+                said = _said("reasoning_content", delta.thinking)
+                return [*said, self._thought(index, "reasoning.text", text=delta.thinking)] if said else []
             case "signature_delta":
-                return [_detail({"type": "reasoning.text", "index": index, "signature": delta.signature})]
+                return [self._thought(index, "reasoning.text", signature=delta.signature)]
             case "input_json_delta" if index in self._calls and delta.partial_json:
                 return self._argued(index, delta.partial_json)
         return []
+
+    def _thought(self, index: int, kind: str, **fields: str) -> Piece:
+        """Reasoning as it has to be sent back, beside the text that people read. Clients join the texts of those with
+        the same number, so the `format` is said once; and they want the numbers without a gap.
+        """
+        number = self._thoughts.setdefault(index, len(self._thoughts))
+        return Piece({"reasoning_details": [{"type": kind, "index": number, **fields}]})
 
     def _argued(self, index: int, text: str) -> list[Piece]:
         self._has_arguments.add(index)
@@ -188,13 +198,6 @@ class MessageReader:
 
 def _said(field: str, text: str) -> list[Piece]:
     return [Piece({field: text})] if text else []
-
-
-def _detail(detail: dict[str, Any]) -> Piece:
-    """Reasoning as it has to be sent back, beside the text that people read. Its `format` is said once, as clients join
-    the texts of what has the same index.
-    """
-    return Piece({"reasoning_details": [detail]})
 
 
 def _calling(call: dict[str, Any]) -> Piece:

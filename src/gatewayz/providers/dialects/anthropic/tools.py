@@ -5,12 +5,12 @@ from typing import Any
 from msgspec import Raw
 
 from gatewayz.core.errors import InvalidRequest
-from gatewayz.providers.dialects.asked import Asked, Tool, read
+from gatewayz.providers.dialects.asked import ABSENT, Asked, Tool, read
 from gatewayz.providers.dialects.chat import ChatAttempt
 from gatewayz.providers.dialects.fault import not_supported
 from gatewayz.providers.dialects.tool_choice import Choice, choice_of
 
-_NO_ARGUMENTS = {"type": "object", "properties": {}}
+_NO_ARGUMENTS = Raw(b'{"type":"object","properties":{}}')
 _CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 
 
@@ -43,7 +43,10 @@ def _tool(attempt: ChatAttempt, raw: Raw) -> Any:  # noqa: ANN401  a tool of its
         return raw
     if (function := tool.function) is None:
         raise InvalidRequest("a tool in 'tools' of type 'function' has no 'function'", param="tools")
-    form: dict[str, Any] = {"name": function.name, "input_schema": function.parameters or _NO_ARGUMENTS}
+    form: dict[str, Any] = {
+        "name": function.name,
+        "input_schema": _NO_ARGUMENTS if function.parameters == ABSENT else function.parameters,
+    }
     if function.description is not None:
         form["description"] = function.description
     if function.strict:

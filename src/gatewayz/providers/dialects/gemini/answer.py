@@ -8,6 +8,7 @@ from msgspec import Raw, Struct
 
 from gatewayz.core.errors import ErrorKind
 from gatewayz.core.ids import random_id
+from gatewayz.providers.dialects.asked import ABSENT
 from gatewayz.providers.dialects.chat import ChatAttempt
 from gatewayz.providers.dialects.completion import Counts, Piece
 from gatewayz.providers.dialects.fault import blamed, failed
@@ -77,7 +78,7 @@ class _Answer(Struct, frozen=True, rename="camel"):
     usage_metadata: _Usage | None = None
     prompt_feedback: _Feedback | None = None
     response_id: str | None = None
-    error: Any = None
+    error: Raw = ABSENT
 
 
 class ContentReader:
@@ -106,7 +107,7 @@ class ContentReader:
             read = msgspec.json.decode(body, type=_Answer)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise failed(self._attempt, "sent what is no answer in Gemini's form") from error
-        if read.error is not None:
+        if read.error != ABSENT:
             raise error_of(self._attempt, body)
         if read.prompt_feedback is not None and read.prompt_feedback.block_reason is not None:
             reason = read.prompt_feedback.block_reason

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Raw
 
 from gatewayz.core.errors import InvalidRequest
-from gatewayz.providers.dialects.asked import Asked, Function, Tool, read
+from gatewayz.providers.dialects.asked import ABSENT, Asked, Function, Tool, read
 from gatewayz.providers.dialects.chat import ChatAttempt
 from gatewayz.providers.dialects.fault import not_supported
 from gatewayz.providers.dialects.tool_choice import Choice, choice_of
@@ -42,7 +42,7 @@ def _declaration(function: Function) -> dict[str, Any]:
     form: dict[str, Any] = {"name": function.name}
     if function.description is not None:
         form["description"] = function.description
-    if function.parameters is not None:
+    if function.parameters != ABSENT:
         form["parametersJsonSchema"] = function.parameters
     return form
 
