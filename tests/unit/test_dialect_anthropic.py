@@ -43,7 +43,7 @@ def calling(arguments: str) -> dict[str, Any]:
 
 
 def error(status: int, detail: object) -> GatewayzError:
-    return AnthropicWire().fault(attempt({}), status, {}, json.dumps({"type": "error", "error": detail}).encode())
+    return AnthropicWire().fault(attempt({}), status, json.dumps({"type": "error", "error": detail}).encode())
 
 
 def test_the_bound_of_an_answer_is_the_callers_else_the_catalogs_else_a_default() -> None:
@@ -321,10 +321,10 @@ def test_an_error_is_the_callers_fault_or_the_providers_with_its_reason_and_with
 def test_an_empty_account_of_ours_is_not_the_callers_fault() -> None:
     found = error(400, {"type": "invalid_request_error", "message": "Your credit balance is too low to access …"})
     assert isinstance(found, ProviderFailed)
-    assert found.status == 402
+    assert (found.status, found.is_quota) == (402, True)
 
 
 @pytest.mark.parametrize("body", [b"<html>internal-host-17</html>", b'{"error":"internal-host-17"}', b"", b"\xff"])
 def test_of_an_error_in_another_form_nothing_is_shown(body: bytes) -> None:
-    found = AnthropicWire().fault(attempt({}), 503, {}, body)
+    found = AnthropicWire().fault(attempt({}), 503, body)
     assert found.message == "the provider 'acme' answered 503"

@@ -48,7 +48,7 @@ def candidate(*parts: dict[str, Any], finish: str = "STOP") -> dict[str, Any]:
 
 
 def error(status: int, detail: dict[str, Any]) -> GatewayzError:
-    return GeminiWire().fault(attempt({}), status, {}, json.dumps({"error": detail}).encode())
+    return GeminiWire().fault(attempt({}), status, json.dumps({"error": detail}).encode())
 
 
 @pytest.mark.parametrize(
@@ -278,6 +278,24 @@ def test_a_key_of_ours_that_gemini_does_not_know_is_not_the_callers_fault() -> N
     assert found.status == 401
 
 
+@pytest.mark.parametrize(
+    ("details", "retry_after", "is_quota"),
+    [
+        ([], None, False),
+        ([{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.07s"}], 34.07, False),
+        ([{"retryDelay": "soon"}, {"violations": "many"}, {"violations": [7]}], None, False),
+        ([{"violations": [{"quotaId": "GenerateRequestsPerMinutePerProjectPerModel"}]}], None, False),
+        ([{"violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel"}]}, {"retryDelay": "9s"}], 9, True),
+    ],
+)
+def test_gemini_says_when_to_ask_again_and_whether_a_days_quota_is_used_up(
+    details: list[Any], retry_after: float | None, *, is_quota: bool
+) -> None:
+    found = error(429, {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "Quota exceeded.", "details": details})
+    assert isinstance(found, ProviderFailed)
+    assert (found.retry_after, found.is_quota) == (retry_after, is_quota)
+
+
 @pytest.mark.parametrize("body", [b"<html>internal-host-17</html>", b'[{"error":"internal-host-17"}]', b"", b"\xff"])
 def test_of_an_error_in_another_form_nothing_is_shown(body: bytes) -> None:
-    assert GeminiWire().fault(attempt({}), 503, {}, body).message == "the provider 'acme' answered 503"
+    assert GeminiWire().fault(attempt({}), 503, body).message == "the provider 'acme' answered 503"

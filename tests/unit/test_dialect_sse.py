@@ -27,6 +27,12 @@ def test_events_are_the_same_however_the_stream_is_cut_and_half_ones_are_none(
     assert found == EVENTS
 
 
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+def test_events_are_the_same_byte_by_byte(line_end: bytes) -> None:
+    parser, stream = EventParser(), STREAM.replace(b"\n", line_end)
+    assert [event for at in range(len(stream)) for event in parser.feed(stream[at : at + 1])] == EVENTS
+
+
 def test_an_event_goes_on_with_the_last_byte_of_its_end() -> None:
     parser = EventParser()
     assert parser.feed(b"data: 1\n") == []

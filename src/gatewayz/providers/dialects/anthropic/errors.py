@@ -42,7 +42,7 @@ def error_of(attempt: ChatAttempt, body: bytes, status: int | None = None) -> Ga
     else:
         what = f"answered {status}{f' ({detail.type})' if detail.type else ''}"
     if _OUR_BALANCE in detail.message:
-        return failed(attempt, what, "its account has no credit left", status=402)
+        return failed(attempt, what, "its account has no credit left", status=402, is_quota=True)
     if status in _CALLERS_FAULT:
         return blamed(attempt, what, detail.message)
     return failed(attempt, what, detail.message, status=status)
