@@ -328,3 +328,45 @@ async def test_the_callers_fault_is_told_with_the_providers_reason_and_nothing_e
         await client.chat.completions.create(model=model, messages=HELLO)
     assert "max_tokens: too much" in caught.value.message
     assert "req_internal" not in str(caught.value.body)
+
+
+def held(name: str) -> tuple[Reply, list[bytes]]:
+    """A stream of which nothing has come yet, and its events."""
+    reply = Reply(body=b"", content_type="text/event-stream", is_held=True)
+    return reply, [event + b"\n\n" for event in recorded(name).split(b"\n\n") if event]
+
+
+@pytest.mark.parametrize("model", [CLAUDE, GEMINI])
+async def test_each_event_goes_on_before_the_next_has_come(
+    upstream: NativeUpstream, client: AsyncOpenAI, model: str
+) -> None:
+    reply, events = held(f"{RECORDINGS[model]}/answer.sse")
+    upstream.replies = dict.fromkeys(KEYS, reply)
+    words = iter(("The sky scatters", " blue.", " So it looks blue."))
+    texts = [event for event in events if b'"text' in event and b'"text":""' not in event]
+    assert len(texts) == 3
+    async with asyncio.timeout(PATIENCE):
+        asking = asyncio.create_task(client.chat.completions.create(model=model, messages=HELLO, stream=True))
+        for event in events:
+            upstream.chunks.put_nowait(event)
+            if event in texts:
+                stream = await asking
+                chunk = await anext(stream)
+                assert chunk.choices[0].delta.content == next(words)
+        upstream.chunks.put_nowait(None)
+        rest = [chunk async for chunk in stream]
+    assert rest[-1].choices[0].finish_reason == "stop"
+
+
+async def test_when_the_caller_leaves_the_providers_work_is_ended(
+    upstream: NativeUpstream, client: AsyncOpenAI
+) -> None:
+    reply, events = held("anthropic/answer.sse")
+    upstream.replies = {"claudia": reply}
+    for event in events[:4]:
+        upstream.chunks.put_nowait(event)
+    async with asyncio.timeout(PATIENCE):
+        stream = await client.chat.completions.create(model=CLAUDE, messages=HELLO, stream=True)
+        assert (await anext(stream)).choices[0].delta.content == "The sky scatters"
+        await stream.close()
+        await upstream.is_left.wait()

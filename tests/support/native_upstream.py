@@ -3,6 +3,7 @@
 The first part of the path names who is asked: `/claudia/messages`, `/geminus/models/M:generateContent`.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -21,12 +22,15 @@ def recorded(name: str) -> bytes:
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """`is_cut`: the connection is lost after the body, which promised to be longer."""
+    """`is_cut`: the connection is lost after the body, which promised to be longer. `is_held`: after the body comes
+    what the test puts into the upstream's `chunks`, until None ends it.
+    """
 
     body: bytes
     status: int = 200
     content_type: str = "application/json"
     is_cut: bool = False
+    is_held: bool = False
     headers: Mapping[str, str] = {}
 
 
@@ -51,7 +55,9 @@ class Asked(Struct, frozen=True):
 
 
 class NativeUpstream:
-    """`replies`: what each of those who can be asked says, by name, until told otherwise. `asked`: every request."""
+    """`replies`: what each of those who can be asked says, by name, until told otherwise. `asked`: every request.
+    `is_left` is set when the caller of a held reply has gone.
+    """
 
     def __init__(self) -> None:
         self.url = ""
@@ -60,6 +66,8 @@ class NativeUpstream:
     def reset(self) -> None:
         self.replies: dict[str, Reply] = {}
         self.asked: list[Asked] = []
+        self.chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.is_left = asyncio.Event()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["NativeUpstream"]:
@@ -77,6 +85,8 @@ class NativeUpstream:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(Asked(request.raw_path, dict(request.headers), json.loads(await request.read())))
         reply = self.replies[request.match_info["name"]]
+        if reply.is_held:
+            return await self._hold(request, reply)
         if not reply.is_cut:
             return web.Response(
                 body=reply.body, status=reply.status, headers={"Content-Type": reply.content_type, **reply.headers}
@@ -87,4 +97,16 @@ class NativeUpstream:
         await response.write(reply.body)
         assert request.transport is not None
         request.transport.close()
+        return response
+
+    async def _hold(self, request: web.Request, reply: Reply) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": reply.content_type})
+        try:
+            await response.prepare(request)
+            await response.write(reply.body)
+            while (chunk := await self.chunks.get()) is not None:
+                await response.write(chunk)
+        except asyncio.CancelledError:
+            self.is_left.set()
+            raise
         return response

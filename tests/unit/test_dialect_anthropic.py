@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.support.attempts import SECRET, attempt, sent
 
-from gatewayz.core.errors import GatewayzError, InvalidRequest, NotSupported, ProviderFailed
+from gatewayz.core.errors import ErrorKind, GatewayzError, InvalidRequest, NotSupported, ProviderFailed
 from gatewayz.providers.dialects.anthropic.answer import FINISH
 from gatewayz.providers.dialects.anthropic.request import DEFAULT_MAX_TOKENS, REFUSALS, body_of
 from gatewayz.providers.dialects.anthropic.wire import AnthropicWire
@@ -328,3 +328,19 @@ def test_an_empty_account_of_ours_is_not_the_callers_fault() -> None:
 def test_of_an_error_in_another_form_nothing_is_shown(body: bytes) -> None:
     found = AnthropicWire().fault(attempt({}), 503, body)
     assert found.message == "the provider 'acme' answered 503"
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "prompt is too long: 210021 tokens > 200000 maximum",
+        "input length and `max_tokens` exceed context limit: 198000 + 8192 > 200000, decrease input length",
+        "The input token count (1048577) exceeds the maximum number of tokens allowed (1048576).",
+        "This model's maximum context length is 128000 tokens. However, your messages resulted in 130000 tokens.",
+    ],
+)
+def test_a_request_that_is_too_long_has_openais_code_whoever_says_so(reason: str) -> None:
+    found = error(400, {"type": "invalid_request_error", "message": reason})
+    assert isinstance(found, InvalidRequest)
+    assert found.kind is ErrorKind.CONTEXT_LENGTH_EXCEEDED
+    assert error(400, {"type": "invalid_request_error", "message": "too hot"}).kind is ErrorKind.INVALID_REQUEST

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from gatewayz.core.errors import InvalidRequest
-from gatewayz.inference.estimate import ASSUMED_OUTPUT, PART_TOKENS, Estimate, estimate
+from gatewayz.inference.estimate import ASSUMED_OUTPUT, PART_TOKENS, TOOLS_TOKENS, Estimate, estimate
 from gatewayz.inference.model import parse_chat_request
 
 
@@ -41,6 +41,11 @@ def test_a_bound_that_is_none_is_refused_by_its_name(fields: dict[str, object]) 
     with pytest.raises(InvalidRequest) as refused:
         estimated(**fields)
     assert refused.value.param == next(iter(fields))
+
+
+def test_what_providers_say_of_tools_by_themselves_is_counted_too() -> None:
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    assert estimated(tools=tools).prompt_bound >= estimated(x_tools=tools).prompt_bound + TOOLS_TOKENS - 2
 
 
 def test_a_picture_counts_as_a_picture_and_not_by_its_bytes() -> None:

@@ -12,6 +12,7 @@ STATUS: dict[ErrorKind, int] = {
     ErrorKind.INVALID_REQUEST: 400,
     ErrorKind.PRICE_UNKNOWN: 400,
     ErrorKind.CONTENT_FILTER: 400,
+    ErrorKind.CONTEXT_LENGTH_EXCEEDED: 400,
     ErrorKind.INVALID_API_KEY: 401,
     ErrorKind.SCOPE_MISSING: 403,
     ErrorKind.MODEL_NOT_ALLOWED: 403,

@@ -36,6 +36,7 @@ class ErrorKind(StrEnum):
     IDEMPOTENCY_KEY_IN_USE = "idempotency_key_in_use"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     CONTENT_FILTER = "content_filter"
+    CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
     INSUFFICIENT_QUOTA = "insufficient_quota"
     PRICE_UNKNOWN = "price_unknown"
     RATE_LIMITED = "rate_limit_exceeded"

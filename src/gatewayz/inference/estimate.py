@@ -16,6 +16,8 @@ PART_TOKENS = 4096
 """What one picture, sound or file may count for: more than any provider counts for a picture in full detail."""
 MESSAGE_TOKENS = 8
 """What a provider's own form may add to a message."""
+TOOLS_TOKENS = 1024
+"""What a provider may tell the model of tools in general, in words of its own."""
 BYTES_PER_TOKEN = 4
 """On average, in text of any kind: for the limits on tokens, which are settled by what was really used."""
 ASSUMED_OUTPUT = 4096
@@ -47,7 +49,8 @@ def estimate(request: ChatRequest, body: bytes) -> Estimate:
     bound = None if output is None else output * answers
     likely_prompt = text // BYTES_PER_TOKEN + pictures
     likely = likely_prompt + (ASSUMED_OUTPUT * answers if bound is None else bound)
-    return Estimate(text + pictures + MESSAGE_TOKENS * body.count(b'"role"'), likely_prompt, bound, likely)
+    added = MESSAGE_TOKENS * body.count(b'"role"') + (TOOLS_TOKENS if "tools" in request.body else 0)
+    return Estimate(text + pictures + added, likely_prompt, bound, likely)
 
 
 def _whole_number(request: ChatRequest, field: str, *, least: int = 0) -> int | None:

@@ -1,9 +1,17 @@
 """What a provider says went wrong, as the error that its caller is told."""
 
+import re
+
 from gatewayz.core.errors import ErrorKind, InvalidRequest, NotSupported, ProviderFailed
 from gatewayz.providers.dialects.chat import ChatAttempt
 
 _LONGEST_REASON = 500
+_TOO_LONG = re.compile(
+    r"prompt is too long|input length and `max_tokens` exceed|maximum context length"
+    r"|input token count .{0,40}exceeds the maximum|context_length_exceeded|exceeds? the context window",
+    re.IGNORECASE,
+)
+"""How providers say that a request has more tokens than the model can take; few have a code for it."""
 
 
 def failed(
@@ -26,6 +34,8 @@ def blamed(
     kind: ErrorKind | None = None,
 ) -> InvalidRequest:
     """The provider finds fault with the request itself, as every other would."""
+    if kind is None and _TOO_LONG.search(reason) is not None:
+        kind = ErrorKind.CONTEXT_LENGTH_EXCEEDED
     return InvalidRequest(_message(attempt, what, reason), kind=kind)
 
 
