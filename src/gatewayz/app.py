@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -26,6 +27,7 @@ from gatewayz.accounts.strangers import Strangers
 from gatewayz.cache.bus import Bus, RowsMissed
 from gatewayz.cache.cache import Cache
 from gatewayz.cache.either_bus import EitherBus
+from gatewayz.cache.entity import Entity
 from gatewayz.cache.errors import BusDown
 from gatewayz.cache.memory import setting_of
 from gatewayz.cache.redis_bus import RedisBus
@@ -50,6 +52,8 @@ from gatewayz.limits import scripts as limits_scripts
 from gatewayz.providers.config import ConfiguredProvider
 from gatewayz.providers.fetch import fetch_listing
 from gatewayz.providers.listing import Listing
+from gatewayz.responses import repository as responses_repository
+from gatewayz.responses.key import ResponseKeys
 from gatewayz.settings import Settings, SettingsInvalid, database_url
 from gatewayz.storage.audit import AuditLog
 from gatewayz.storage.database import Database
@@ -61,7 +65,12 @@ _UPSTREAM_CONNECTIONS = 1000
 # Seconds between a lost election connection and the next candidacy.
 ELECTION_PAUSE = 0.5
 
-ENTITIES = (*catalog_repository.ENTITIES, *accounts_repository.ENTITIES, *credits_repository.ENTITIES)
+ENTITIES: tuple[Entity[Any, Any], ...] = (
+    *catalog_repository.ENTITIES,
+    *accounts_repository.ENTITIES,
+    *credits_repository.ENTITIES,
+    *responses_repository.ENTITIES,
+)
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,7 @@ class Parts:
     catalog: CatalogService
     keys: ApiKeys
     idempotency: Idempotency
+    response_keys: ResponseKeys
     accounts: Accounts
     plans: Plans
     effective_limits: EffectiveLimits
@@ -147,6 +157,7 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
                 IdempotencyRepository(database, claim_lasts=CLAIM_LASTS, keep=settings.idempotency.keep),
                 most_bytes=settings.idempotency.max_answer_bytes,
             ),
+            response_keys=ResponseKeys(digester.secret_for(b"responses"), settings.responses.sharing),
             keys=ApiKeys(KeyRows(database, outbox), digester, clock),
             accounts=Accounts(AccountRows(database, outbox), cache, digester, clock),
             plans=Plans(PlanRows(database, outbox), cache),

@@ -23,6 +23,7 @@ from gatewayz.inference.config import InferenceConfig
 from gatewayz.limits.config import LimitsConfig
 from gatewayz.providers.config import ConfiguredProvider, ProviderSettings, configured_providers
 from gatewayz.providers.table import PROVIDERS
+from gatewayz.responses.config import ResponsesConfig
 from gatewayz.storage.config import StorageConfig
 from gatewayz.telemetry.config import LogConfig
 
@@ -87,6 +88,7 @@ class Settings(BaseSettings):
     inference: InferenceConfig = InferenceConfig()
     health: HealthConfig = HealthConfig()
     credits: CreditsConfig = CreditsConfig()
+    responses: ResponsesConfig = ResponsesConfig()
     log: LogConfig = LogConfig()
     providers: dict[str, ProviderSettings] = Field(
         default_factory=dict, description="Providers by slug: PROVIDERS__ACME__BASE_URL, …__API_KEY, …"

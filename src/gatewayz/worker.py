@@ -47,6 +47,7 @@ from gatewayz.providers.config import ConfiguredProvider
 from gatewayz.providers.dialects.chat import ChatDialect
 from gatewayz.providers.dialects.table import DIALECTS
 from gatewayz.settings import Settings, database_url, load_settings
+from gatewayz.sharing import sharing
 from gatewayz.storage.election import lead
 from gatewayz.telemetry.logs import configure_logs
 
@@ -81,7 +82,7 @@ class Worker:
                 parts = await stack.enter_async_context(assembled(self._settings))
                 pay = await stack.enter_async_context(paying(parts))
                 await stack.enter_async_context(background({**_background_work(parts), **pay.works}))
-                self._app = _gateway(parts, pay)
+                self._app = _gateway(parts, pay, stack)
                 collect_rarely()
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
@@ -98,7 +99,7 @@ def _leave_with_parent() -> None:
         asyncio.get_running_loop().add_reader(parent.sentinel, signal.raise_signal, signal.SIGTERM)
 
 
-def _gateway(parts: Parts, pay: Paying) -> Gateway:
+def _gateway(parts: Parts, pay: Paying, stack: AsyncExitStack) -> Gateway:
     dialects = {name: each.speak(parts.http) for name, each in DIALECTS.items() if each.speak is not None}
     spoken = {slug: each for slug, each in parts.providers.items() if each.provider.dialect in dialects}
     breakers = Breakers(parts.scripts, SystemClock(), parts.settings.health, prefix=f"gw:health:{parts.installation}:")
@@ -106,10 +107,13 @@ def _gateway(parts: Parts, pay: Paying) -> Gateway:
     attempts = _attempts(parts, spoken, dialects, breakers, scores)
     router = Router(parts.catalog, spoken, breakers, scores)
     inference = InferenceService(router, pay.turnstile, attempts, scores, SystemClock())
+    shared = sharing(parts, pay.turnstile, inference)
+    stack.push_async_callback(shared.flights.close)
     routes = catalog_routes(frozenset(slug for slug, each in spoken.items() if each.enabled))
     registry = CollectorRegistry()
     register(parts.cache, registry)
-    for collector in (*pay.collectors, BreakersCollector(breakers), AttemptsCollector(lambda: attempts.counts)):
+    ours = BreakersCollector(breakers), AttemptsCollector(lambda: attempts.counts), shared.collector
+    for collector in (*pay.collectors, *ours):
         registry.register(collector)
     ProcessCollector(registry=registry)
     callers = Callers(parts.authentication, ClientAddresses(parts.settings.trusted_proxies))
@@ -128,7 +132,14 @@ def _gateway(parts: Parts, pay: Paying) -> Gateway:
     )
     return Gateway(
         [
-            ChatApp(callers, inference, parts.idempotency, parts.providers, parts.settings.max_body_bytes),
+            ChatApp(
+                callers,
+                shared.replies,
+                shared.plans,
+                parts.idempotency,
+                parts.providers,
+                parts.settings.max_body_bytes,
+            ),
             LiveApp(),
             CatalogApp(parts.catalog, routes, is_cached=parts.settings.cache.enabled),
         ],

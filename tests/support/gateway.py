@@ -96,7 +96,8 @@ def settings_for(
     servers: Servers, database_url: str, data_dir: Path, *, providers: Mapping[str, Any] | None = None, **others: object
 ) -> Settings:
     """Settings of a gateway with a database and a Redis database of its own, and the demo provider. Each test finds its
-    providers well, whatever another one has made of them, and each is tried once.
+    providers well, whatever another one has made of them, each is tried once, and answers are not kept: each request
+    reaches a provider.
     """
     redis_url = servers.redis_url and f"{servers.redis_url}?db={next(_REDIS_DATABASES)}"
     return Settings.model_validate(
@@ -109,6 +110,7 @@ def settings_for(
             "health": {"failures": 1000, "quota_pause": 0.001},
             "inference": {"rounds": 1},
             "providers": providers or {},
+            "responses": {"enabled": False},
             **others,
         }
     )

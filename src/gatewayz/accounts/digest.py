@@ -28,6 +28,10 @@ class KeyDigester:
         """A name for the installation that has this pepper, the same on all its hosts. Tells nothing of the pepper."""
         return blake2b(b"installation", key=self._pepper, digest_size=8).hexdigest()
 
+    def secret_for(self, use: bytes) -> bytes:
+        """A secret for another use of at most 16 bytes' name. Who knows it knows nothing of the pepper."""
+        return blake2b(b"secret", key=self._pepper, digest_size=32, person=use).digest()
+
     def __repr__(self) -> str:
         return "KeyDigester(…)"
 

@@ -31,6 +31,7 @@ STATUS: dict[ErrorKind, int] = {
     ErrorKind.PROVIDER_ERROR: 502,
     ErrorKind.PROVIDER_NOT_CONFIGURED: 503,
     ErrorKind.UNAVAILABLE: 503,
+    ErrorKind.NOT_CACHED: 504,
 }
 
 # OpenAI's `type`, which SDKs print but do not branch on.

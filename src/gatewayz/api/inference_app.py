@@ -16,8 +16,11 @@ from gatewayz.core.ids import random_id
 from gatewayz.idempotency.service import Idempotency
 from gatewayz.inference.model import parse_chat_request
 from gatewayz.inference.preferences import preferences_of
-from gatewayz.inference.service import Call, InferenceService
+from gatewayz.inference.replies import Replies, Reply
+from gatewayz.inference.service import Call
 from gatewayz.limits.errors import RateLimited
+from gatewayz.responses.key import Tenant
+from gatewayz.responses.plan import Plan, Plans
 
 CHAT_PATH = "/v1/chat/completions"
 
@@ -29,17 +32,19 @@ class ChatApp:
 
     methods = ("POST",)
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  the parts
         self,
         callers: Callers,
-        inference: InferenceService,
+        replies: Replies,
+        plans: Plans,
         idempotency: Idempotency,
         providers: Collection[str],
         max_body: int,
     ) -> None:
         self._providers = providers
         self._callers = callers
-        self._inference = inference
+        self._replies = replies
+        self._plans = plans
         self._idempotency = idempotency
         self._only_once = OnlyOnce(idempotency)
         self._max_body = max_body
@@ -55,10 +60,11 @@ class ChatApp:
         preferences = preferences_of(request.body, self._providers)
         for model in (request.model, *preferences.models):
             authorize_model(caller, model)
+        plan = self._plans.of(Tenant(caller.account_id, caller.key_id), body, scope["headers"])
 
         async def run(send: Send, generation: str) -> None:
             call = Call(caller=caller, generation=generation, request=request, body=body, preferences=preferences)
-            await self._answer(call, send, own_headers)
+            await self._answer(call, plan, send, own_headers)
 
         if (name := name_of(scope)) is not None:
             once = self._idempotency.named(caller.key_id, name, scope["path"], body)
@@ -66,29 +72,34 @@ class ChatApp:
         else:
             await _unless_gone(receive, run(send, random_id("gen")))
 
-    async def _answer(self, call: Call, send: Send, own_headers: Headers) -> None:
+    async def _answer(self, call: Call, plan: Plan, send: Send, own_headers: Headers) -> None:
         try:
-            await self._serve(call, send, own_headers)
+            async with self._replies.reply(call, plan) as reply:
+                await _send(reply, call, send, own_headers)
         except RateLimited as refused:
             own_headers += limit_headers(refused.standings, is_local=refused.is_local)
             raise
 
-    async def _serve(self, call: Call, send: Send, own_headers: Headers) -> None:
-        async with self._inference.chat(call) as served:
-            headers: Headers = [
-                (b"content-type", served.answer.content_type.encode("latin-1", "replace")),
-                (b"x-gatewayz-provider", served.offer.provider.encode()),
-                (b"x-generation-id", call.generation.encode()),
-                *limit_headers(served.admitted.standings, is_local=served.admitted.is_local),
-                *own_headers,
-            ]
-            if call.request.is_streaming:
-                headers.append((b"cache-control", b"no-cache"))
-                await _relay(served.answer.chunks, headers, send)
-            else:
-                body = b"".join([chunk async for chunk in served.answer.chunks])
-                headers.append((b"content-length", str(len(body)).encode()))
-                await send_answer(send, 200, headers, body)
+
+async def _send(reply: Reply, call: Call, send: Send, own_headers: Headers) -> None:
+    headers: Headers = [
+        (b"content-type", reply.content_type.encode("latin-1", "replace")),
+        (b"x-gatewayz-provider", reply.provider.encode()),
+        (b"x-generation-id", call.generation.encode()),
+        *reply.note.headers,
+        *limit_headers(reply.admitted.standings, is_local=reply.admitted.is_local),
+        *own_headers,
+    ]
+    if call.request.is_streaming:
+        headers.append((b"cache-control", b"no-cache"))
+    body = reply.body
+    if body is None and not call.request.is_streaming and reply.chunks is not None:
+        body = b"".join([chunk async for chunk in reply.chunks])
+    if body is not None:
+        headers.append((b"content-length", str(len(body)).encode()))
+        await send_answer(send, 200, headers, body)
+    elif reply.chunks is not None:
+        await _relay(reply.chunks, headers, send)
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:

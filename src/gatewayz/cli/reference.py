@@ -48,6 +48,7 @@ from gatewayz.providers.prices import Unit
 from gatewayz.providers.shapes.form import PriceAt, Shape
 from gatewayz.providers.shapes.table import SHAPES
 from gatewayz.providers.table import PROVIDERS
+from gatewayz.responses.metrics import ResponsesCollector, ResponsesCounts
 from gatewayz.settings import PREFIX, WELL_KNOWN, Settings, known_variables
 
 _NOTE = "<!-- Written by `make docs` from {source}. Edit there, not here. -->"
@@ -425,6 +426,7 @@ def _collectors() -> Iterable[Collector]:
     yield LimitsCollector(Admission(None, LocalLimits(clock, share=1, lease=1)))
     yield AttemptsCollector(Counter)
     yield BreakersCollector(Breakers(None, clock, HealthConfig(), prefix=""))
+    yield ResponsesCollector(ResponsesCounts(), lambda: 0)
 
 
 _PAGES: Mapping[str, tuple[str, str, Callable[[], Iterable[str]]]] = {

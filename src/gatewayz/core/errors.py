@@ -18,6 +18,7 @@ GatewayzError
 """
 
 from enum import StrEnum
+from typing import Self
 
 
 class ErrorKind(StrEnum):
@@ -37,6 +38,7 @@ class ErrorKind(StrEnum):
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     CONTENT_FILTER = "content_filter"
     CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
+    NOT_CACHED = "not_cached"
     INSUFFICIENT_QUOTA = "insufficient_quota"
     PRICE_UNKNOWN = "price_unknown"
     RATE_LIMITED = "rate_limit_exceeded"
@@ -64,6 +66,12 @@ class GatewayzError(Exception):
         self.param = param
         if kind is not None:
             self.kind = kind
+
+    def anew(self) -> Self:
+        """The same error to be raised once more: one that several raise would grow a traceback by all of them."""
+        twin = type(self).__new__(type(self), *self.args)
+        twin.__dict__.update(self.__dict__)
+        return twin
 
 
 class InvalidRequest(GatewayzError):

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from gatewayz.core.errors import InvalidRequest
 
-OWN_FIELDS = ("provider", "models")
+OWN_FIELDS = ("provider", "models", "cache")
 """Of a request's body they are for the gateway: no provider is sent them."""
 
 

@@ -42,6 +42,15 @@ class Wanted(Struct, frozen=True, kw_only=True):
     is_streaming: bool
 
 
+class Recall(Struct, frozen=True):
+    """Who had given the answer that was given again, and how it came."""
+
+    model: str
+    provider: str
+    native_id: str
+    cache_status: str
+
+
 class Pass:
     """A request that was let in. Say what it used by `served`; without that it has cost nothing."""
 
@@ -49,11 +58,16 @@ class Pass:
         self.admitted = admitted
         self.offer: Offer | None = None
         self.usage = Usage()
+        self.recall: Recall | None = None
 
     def served(self, offer: Offer, usage: Usage) -> None:
         """The offer has answered, and so much was used up to now. To be said again when more is known."""
         self.offer = offer
         self.usage = usage
+
+    def recalled(self, model: str, provider: str, native_id: str, cache_status: str) -> None:
+        """It was answered, free of charge, by what another request had brought."""
+        self.recall = Recall(model, provider, native_id, cache_status)
 
 
 class Turnstile:
@@ -144,7 +158,28 @@ class Turnstile:
                 # The hold stays taken, so nobody spends it twice; the journal refuses who comes next.
                 log.exception("charge_not_written", generation=wanted.generation, cost=spent, reason=error.message)
                 spent = admitted.ask.hold
+        elif let_in.recall is not None:
+            self._note_recall(wanted, let_in.recall, seconds)
         self._admission.settle(admitted, tokens=usage.prompt + usage.completion, cost=spent)
+
+    def _note_recall(self, wanted: Wanted, recall: Recall, seconds: float) -> None:
+        """It costs nothing, so it is answered even where that cannot be written down."""
+        charge = Charge(
+            request_id=wanted.generation,
+            account_id=wanted.caller.account_id,
+            key_id=wanted.caller.key_id,
+            model=recall.model,
+            provider=recall.provider,
+            native_id=recall.native_id,
+            ended_at=self._clock.now(),
+            cache_status=recall.cache_status,
+            is_stream=wanted.is_streaming,
+            latency=seconds,
+        )
+        try:
+            self._journal.write(charge)
+        except Unavailable as error:
+            log.warning("recall_not_written", generation=wanted.generation, reason=error.message)
 
     def _charge(self, wanted: Wanted, let_in: Pass, offer: Offer, spent: NanoUsd, seconds: float) -> Charge:
         usage, admitted = let_in.usage, let_in.admitted

@@ -1,0 +1,312 @@
+"""One chat request answered from what is kept, from an answer under way, or by a provider, whichever there is first."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from msgspec import Struct
+
+from gatewayz.cache.cache import Cache
+from gatewayz.cache.flight import Served as Tier
+from gatewayz.core.clock import Clock
+from gatewayz.core.errors import ProviderFailed, Unavailable
+from gatewayz.core.ids import random_id
+from gatewayz.inference.estimate import Estimate
+from gatewayz.inference.making import Maker
+from gatewayz.inference.service import Call, InferenceService
+from gatewayz.inference.turnstile import Pass, Turnstile, Wanted
+from gatewayz.limits.model import Admitted
+from gatewayz.responses import status
+from gatewayz.responses.answer import CachedAnswer
+from gatewayz.responses.errors import NotCached
+from gatewayz.responses.flight import Begun, Failed, Flight, Lost
+from gatewayz.responses.flights import Flights
+from gatewayz.responses.metrics import ResponsesCounts
+from gatewayz.responses.plan import Plan, Use, use_of
+from gatewayz.responses.reasons import Reason
+from gatewayz.responses.repository import CHAT
+from gatewayz.responses.status import Note
+
+JSON = "application/json"
+EVENTS = "text/event-stream"
+_NOTHING = Estimate(0, 0, 0, 0)
+_TRIES = 8
+"""How often another's answer may fail for a reason of that other's own before one is told so."""
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    """An open answer. `body`: all of it, where it is at hand; else `chunks` come one by one. `admitted`: how the
+    request was let in.
+    """
+
+    content_type: str
+    provider: str
+    admitted: Admitted
+    note: Note
+    body: bytes | None = None
+    chunks: AsyncIterator[bytes] | None = None
+
+
+class _Kept(Struct, frozen=True):
+    entry: CachedAnswer
+    tier: str
+
+
+class _Asked:
+    """A request on its way to an answer under way. `let_in`: how, once it was let in as one who follows another.
+    `is_alone`: it is to have a flight of its own. `reason`: why it is not answered by what is kept.
+    """
+
+    def __init__(self, call: Call, plan: Plan, reason: Reason, stack: AsyncExitStack) -> None:
+        self.call = call
+        self.plan = plan
+        self.key = plan.key or ""
+        self.reason = reason
+        self.stack = stack
+        self.is_alone = not plan.is_shared
+        self.let_in: Pass | None = None
+
+
+class Replies:
+    """`wait`: seconds for the first word of another request's answer."""
+
+    def __init__(  # noqa: PLR0917  the parts
+        self,
+        inference: InferenceService,
+        turnstile: Turnstile,
+        cache: Cache,
+        maker: Maker,
+        flights: Flights,
+        counts: ResponsesCounts,
+        clock: Clock,
+        *,
+        wait: float,
+    ) -> None:
+        self._inference = inference
+        self._turnstile = turnstile
+        self._cache = cache
+        self._maker = maker
+        self._flights = flights
+        self._counts = counts
+        self._clock = clock
+        self._wait = wait
+
+    @asynccontextmanager
+    async def reply(self, call: Call, plan: Plan) -> AsyncIterator[Reply]:
+        """Leaving the context ends what is done for this caller alone.
+
+        Raises what InferenceService.chat raises, and NotCached where only what is kept was asked for.
+        """
+        async with AsyncExitStack() as stack:
+            yield await self._reply(call, plan, stack)
+
+    async def _reply(self, call: Call, plan: Plan, stack: AsyncExitStack) -> Reply:
+        if plan.key is None:
+            return await self._direct(call, plan, stack)
+        reason, kept, use = Reason.NO_CACHE, None, Use.NONE
+        if plan.controls.may_read:
+            reason = Reason.ABSENT
+            if (kept := await self._kept(plan.key)) is not None:
+                reason = Reason.TOO_OLD
+                use = use_of(kept.entry, plan.controls, self._clock.now())
+        if kept is not None and use in (Use.FRESH, Use.STALE):
+            return await self._hit(call, kept.entry, kept.tier if use is Use.FRESH else "stale", stack)
+        if plan.controls.only_if_cached:
+            raise NotCached(f"no answer is kept that will do ({reason}), and 'only-if-cached' asks nobody else")
+        try:
+            return await self._flown(_Asked(call, plan, reason, stack))
+        except ProviderFailed:
+            if kept is None or use is not Use.IF_ERROR:
+                raise
+            return await self._hit(call, kept.entry, "stale-if-error", stack)
+
+    async def _kept(self, key: str) -> _Kept | None:
+        if (entry := self._cache.peek(CHAT, key)) is not None:
+            return _Kept(entry, "L1")
+        if (flight := self._flights.of(key)) is not None and flight.is_ended:
+            await flight.is_closed.wait()
+        found = await self._cache.find(CHAT, key)
+        return None if found is None else _Kept(found.value, "L1" if found.served is Tier.HIT_L1 else "L2")
+
+    async def _hit(self, call: Call, entry: CachedAnswer, tier: str, stack: AsyncExitStack) -> Reply:
+        note = status.hit(entry, self._clock.now(), tier)
+        let_in = await self._let_in_free(call, stack)
+        return self._recalled(call, entry, note, let_in)
+
+    def _recalled(self, call: Call, entry: CachedAnswer, note: Note, let_in: Pass) -> Reply:
+        self._count(note)
+        self._recall(entry, note, let_in)
+        return Reply(
+            content_type=EVENTS if call.request.is_streaming else JSON,
+            provider=entry.origin.provider,
+            admitted=let_in.admitted,
+            note=note,
+            body=self._written(call, entry),
+        )
+
+    def _recall(self, entry: CachedAnswer, note: Note, let_in: Pass) -> None:
+        origin = entry.origin
+        let_in.recalled(origin.model, origin.provider, origin.native_id, note.word)
+        self._counts.saved_tokens += origin.prompt_tokens + origin.completion_tokens
+        self._counts.saved_cost += origin.cost
+
+    def _written(self, call: Call, entry: CachedAnswer) -> bytes:
+        request, now = call.request, int(self._clock.now())
+        id_ = random_id("chatcmpl")
+        if request.is_streaming:
+            return entry.as_stream(id_, now, shows_usage=request.shows_usage)
+        return entry.as_whole(id_, now)
+
+    def _count(self, note: Note) -> None:
+        self._counts.requests[note.word, note.detail] += 1
+
+    async def _let_in_free(self, call: Call, stack: AsyncExitStack) -> Pass:
+        """Who needs nobody to work for him counts against the limits on requests, and pays nothing."""
+        wanted = Wanted(
+            caller=call.caller,
+            generation=call.generation,
+            model=call.request.model,
+            offers=(),
+            estimate=_NOTHING,
+            is_streaming=call.request.is_streaming,
+        )
+        return await stack.enter_async_context(self._turnstile.passed(wanted))
+
+    async def _direct(self, call: Call, plan: Plan, stack: AsyncExitStack) -> Reply:
+        """As if there were no cache."""
+        assert plan.why_not is not None  # noqa: S101  what has no key has a reason
+        if plan.controls.only_if_cached:
+            raise NotCached(f"this request is not looked up ({plan.why_not}), and 'only-if-cached' asks nobody else")
+        note = status.bypass(plan.why_not)
+        served = await stack.enter_async_context(self._inference.chat(call))
+        self._count(note)
+        return Reply(
+            content_type=served.answer.content_type,
+            provider=served.offer.provider,
+            admitted=served.admitted,
+            note=note,
+            chunks=served.answer.chunks,
+        )
+
+    async def _flown(self, asked: _Asked) -> Reply:
+        """From an answer under way: of another request, or one that is begun for this."""
+        for _ in range(_TRIES):
+            flight = None if asked.is_alone else self._flights.of(asked.key)
+            if flight is not None and flight.is_ended:
+                await flight.is_closed.wait()
+                flight = None
+            if flight is None and (entry := self._just_kept(asked)) is not None:
+                return await self._hit(asked.call, entry, "L1", asked.stack)
+            is_ours = flight is None
+            if flight is None:
+                make = functools.partial(self._maker.make, call=asked.call, plan=asked.plan)
+                flight = self._flights.begin(None if asked.is_alone else asked.key, make)
+            place = flight.join()
+            asked.stack.callback(flight.leave, place)
+            try:
+                if (reply := await self._aboard(asked, flight, place, is_ours=is_ours)) is not None:
+                    return reply
+                asked.is_alone = True
+            except TimeoutError:
+                asked.is_alone = True
+            except Failed as failed:
+                if failed.is_shared or (is_ours and flight.is_led):
+                    raise failed.error.anew() from failed
+            except Lost:
+                self._counts.takeovers += 1
+            flight.leave(place)
+        raise Unavailable("the same request of others failed again and again; try again in a moment")
+
+    def _just_kept(self, asked: _Asked) -> CachedAnswer | None:
+        """What came since it was looked up."""
+        if asked.is_alone:
+            return None
+        entry = self._cache.peek(CHAT, asked.key)
+        if entry is None or use_of(entry, asked.plan.controls, self._clock.now()) is not Use.FRESH:
+            return None
+        return entry
+
+    async def _aboard(self, asked: _Asked, flight: Flight, place: object, *, is_ours: bool) -> Reply | None:
+        """None where the answer cannot be had in the form that was asked for. Raises TimeoutError where another keeps
+        us waiting, Failed and Lost.
+        """
+        if not is_ours:
+            asked.let_in = asked.let_in or await self._let_in_free(asked.call, asked.stack)
+        begun = await self._begun(flight, is_ours=is_ours)
+        if is_ours and flight.is_led:
+            return await self._led(asked, flight, place, begun)
+        asked.let_in = asked.let_in or await self._let_in_free(asked.call, asked.stack)
+        return await self._followed(asked.call, flight, place, begun, asked.let_in)
+
+    async def _begun(self, flight: Flight, *, is_ours: bool) -> Begun:
+        try:
+            async with asyncio.timeout(self._wait):
+                return await flight.until_begun()
+        except TimeoutError:
+            if is_ours and flight.is_led:
+                return await flight.until_begun()
+            raise
+
+    async def _led(self, asked: _Asked, flight: Flight, place: object, begun: Begun) -> Reply:
+        """The answer as it came, for who caused it."""
+        assert isinstance(begun.admitted, Admitted)  # noqa: S101  as its maker says
+        call, plan = asked.call, asked.plan
+        fwd = _FORWARDED.get(asked.reason, "miss")
+        if call.request.is_streaming:
+            body, chunks = None, self._live(call, flight, place)
+            note = status.miss(fwd, asked.reason)
+        else:
+            body, chunks = await flight.until_complete(), None
+            why_not = flight.why_not or (None if plan.controls.may_store else Reason.NO_STORE)
+            note = status.miss(fwd, asked.reason, is_stored=why_not is None, why_not=why_not)
+        self._count(note)
+        return Reply(
+            content_type=begun.content_type,
+            provider=begun.provider,
+            admitted=begun.admitted,
+            note=note,
+            body=body,
+            chunks=chunks,
+        )
+
+    async def _followed(
+        self, call: Call, flight: Flight, place: object, begun: Begun, let_in: Pass
+    ) -> Reply | None:  # fmt: skip
+        note = status.collapsed()
+        body, chunks = None, None
+        if call.request.is_streaming and begun.is_stream:
+            chunks = self._live(call, flight, place, let_in)
+        else:
+            body = await flight.until_complete()
+            if flight.entry is not None:
+                return self._recalled(call, flight.entry, note, let_in)
+            if call.request.is_streaming is not begun.is_stream:
+                return None
+        self._count(note)
+        return Reply(
+            content_type=begun.content_type,
+            provider=begun.provider,
+            admitted=let_in.admitted,
+            note=note,
+            body=body,
+            chunks=chunks,
+        )
+
+    async def _live(
+        self, call: Call, flight: Flight, place: object, let_in: Pass | None = None
+    ) -> AsyncIterator[bytes]:  # fmt: skip
+        """What comes, as it comes. `let_in`: of who follows another."""
+        try:
+            async for chunk in flight.read(place, shows_usage=call.request.shows_usage):
+                yield chunk
+        except Failed as failed:
+            raise failed.error.anew() from failed
+        except Lost as lost:
+            raise ProviderFailed("the answer ended early, as the worker that made it has gone") from lost
+        if let_in is not None and flight.entry is not None:
+            self._recall(flight.entry, status.collapsed(), let_in)
+
+
+_FORWARDED = {Reason.NO_CACHE: "request", Reason.TOO_OLD: "stale"}
+"""Why it went on to a provider, as RFC 9211 has it."""

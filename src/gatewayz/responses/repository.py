@@ -1,0 +1,27 @@
+"""Where answers are kept."""
+
+from typing import Any
+
+from gatewayz.cache.entity import Entity, Policy
+from gatewayz.responses.answer import CachedAnswer
+from gatewayz.responses.key import Tenant
+
+CHAT: Entity[str, CachedAnswer] = Entity(
+    name="chat",
+    value=CachedAnswer,
+    policy=Policy(fresh=3600, stale=14_400),
+    tags=("account", "key", "model", "custom"),
+    is_given=True,
+)
+
+ENTITIES: tuple[Entity[Any, Any], ...] = (CHAT,)
+
+
+def tags_of(tenant: Tenant, model: str, custom: tuple[str, ...]) -> tuple[str, ...]:
+    """By what an answer can be purged. A caller's own tags are of its account only."""
+    return (
+        f"account:{tenant.account_id}",
+        f"key:{tenant.key_id}",
+        f"model:{model}",
+        *(f"custom:{tenant.account_id}:{tag}" for tag in custom),
+    )

@@ -1,0 +1,69 @@
+"""Chats with a gateway that keeps answers, and what they came with."""
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+from msgspec import Struct
+
+from gatewayz.responses.events import assembled
+from tests.support.gateway import RunningGateway
+
+MODEL = "acme/rocket-1"
+
+
+class Said(Struct, frozen=True):
+    """`text`: what the answer says, streamed or not. `form`: a whole answer's JSON, or what a stream's events make."""
+
+    status: int
+    headers: dict[str, str]
+    raw: bytes
+    form: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        return str(self.form["choices"][0]["message"]["content"])
+
+    @property
+    def cache(self) -> str:
+        return self.headers["cache-status"].removeprefix("gatewayz; ")
+
+    @property
+    def is_hit(self) -> bool:
+        return self.headers["x-cache"] == "HIT"
+
+
+def request(question: str, **fields: object) -> dict[str, Any]:
+    return {"model": MODEL, "messages": [{"role": "user", "content": question}], **fields}
+
+
+class Caller:
+    """One key at one gateway."""
+
+    def __init__(self, gateway: RunningGateway, secret: str) -> None:
+        self.gateway = gateway
+        self.secret = secret
+
+    async def ask(self, question: str, headers: dict[str, str] | None = None, **fields: object) -> Said:
+        return await self.send(json.dumps(request(question, **fields)), headers)
+
+    async def send(self, body: str, headers: dict[str, str] | None = None) -> Said:
+        url = self.gateway.at("/v1/chat/completions")
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        async with (
+            self.gateway.client(Authorization=f"Bearer {self.secret}") as client,
+            client.post(url, data=body.encode(), headers=sent) as response,
+        ):
+            return await read(response)
+
+
+async def read(response: aiohttp.ClientResponse) -> Said:
+    raw = await response.read()
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    is_stream = headers.get("content-type", "").startswith("text/event-stream")
+    return Said(response.status, headers, raw, assembled(raw) if is_stream else json.loads(raw))
+
+
+async def all_of(*asking: Any) -> list[Said]:  # noqa: ANN401  coroutines
+    return list(await asyncio.gather(*asking))
