@@ -23,6 +23,7 @@ from gatewayz.api.client_address import ClientAddresses
 from gatewayz.api.control_plane import control_plane
 from gatewayz.api.health import Check, LiveApp
 from gatewayz.api.inference_app import ChatApp
+from gatewayz.api.plain_app import PlainApp
 from gatewayz.api.routes import ControlParts, control_routers
 from gatewayz.app import ELECTION_PAUSE, Parts, assembled
 from gatewayz.cache.errors import LoadFailed
@@ -140,6 +141,7 @@ def _gateway(parts: Parts, pay: Paying, stack: AsyncExitStack) -> Gateway:
                 parts.providers,
                 parts.settings.max_body_bytes,
             ),
+            PlainApp(callers, inference, parts.idempotency, parts.providers, parts.settings.max_body_bytes),
             LiveApp(),
             CatalogApp(parts.catalog, routes, is_cached=parts.settings.cache.enabled),
         ],

@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 
 from gatewayz.api.answer import send_json
-from gatewayz.api.inference_app import read_body
+from gatewayz.api.exchange import read_body
 from gatewayz.api.protocol import BoundedProtocol
 from gatewayz.api.server import server_config
 

@@ -1,14 +1,16 @@
 """A fake of an OpenAI-compatible provider, on loopback.
 
-The path before /chat/completions names what it does, itself or by `behaviours`: `/answers` gives an answer, `/400` …
-`/503` an error in OpenAI's form, `/quotes-key` a 401 that repeats the key it was shown (`/quotes-key-400` a 400),
-`/held` sends what the test puts into `chunks`, `/silent` never answers, `/breaks` drops the connection after the
-headers, `/cut` after the first chunk. `/429-7` says to come again in 7 seconds, `/no-quota` that the account is used
-up.
+The path before /chat/completions, /completions or /embeddings names what it does, itself or by `behaviours`: `/answers`
+gives an answer, `/400` … `/503` an error in OpenAI's form, `/quotes-key` a 401 that repeats the key it was shown
+(`/quotes-key-400` a 400), `/held` sends what the test puts into `chunks`, `/silent` never answers, `/breaks` drops the
+connection after the headers, `/cut` after the first chunk. `/429-7` says to come again in 7 seconds, `/no-quota` that
+the account is used up.
 """
 
 import asyncio
+import base64
 import json
+import struct
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -30,6 +32,7 @@ def event(content: str) -> bytes:
 
 DONE = b"data: [DONE]\n\n"
 USAGE = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+VECTOR = base64.b64encode(struct.pack("<2f", 0.25, 0.5)).decode()
 USED = b"data: " + json.dumps({"object": "chat.completion.chunk", "choices": [], "usage": USAGE}).encode() + b"\n\n"
 
 
@@ -58,7 +61,7 @@ class FakeUpstream:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["FakeUpstream"]:
         app = web.Application()
-        app.router.add_post("/{behaviour}/chat/completions", self._chat)
+        app.router.add_post("/{behaviour}/{endpoint:chat/completions|completions|embeddings}", self._chat)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
         await runner.setup()
         try:
@@ -79,7 +82,7 @@ class FakeUpstream:
             return await _break_off(request, b"" if behaviour == "breaks" else event("Hel"))
         if behaviour in {"held", "silent"}:
             return await self._hold(request, behaviour)
-        return await _answer(request, body)
+        return await _ANSWERS[request.match_info["endpoint"]](request, body)
 
     async def _hold(self, request: web.Request, behaviour: str) -> web.StreamResponse:
         self.has_request.set()
@@ -145,3 +148,31 @@ def _error(
 ) -> web.Response:
     error = {"message": message, "type": "fake", "param": None, "code": code}
     return web.json_response({"error": error}, status=status, headers=headers)
+
+
+async def _complete(request: web.Request, body: Mapping[str, Any]) -> web.StreamResponse:
+    """A text for each prompt; a stream is that of a chat."""
+    if body.get("stream"):
+        return await _answer(request, body)
+    prompts = body["prompt"] if isinstance(body["prompt"], list) else [body["prompt"]]
+    choices = [
+        {"index": index, "text": "Hello", "logprobs": None, "finish_reason": "stop"} for index in range(len(prompts))
+    ]
+    form = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": body["model"], "choices": choices}
+    return web.json_response({**form, "usage": USAGE})
+
+
+async def _embed(_request: web.Request, body: Mapping[str, Any]) -> web.StreamResponse:
+    """A vector for each text, and two tokens of each. Without usage where the texts ask for that."""
+    texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
+    data = [
+        {"object": "embedding", "index": index, "embedding": [float(index), 0.5] if form != "base64" else VECTOR}
+        for form in [body.get("encoding_format")]
+        for index in range(len(texts))
+    ]
+    tokens = 2 * len(texts)
+    usage = {} if "no usage" in texts else {"usage": {"prompt_tokens": tokens, "total_tokens": tokens}}
+    return web.json_response({"object": "list", "data": data, "model": body["model"], **usage})
+
+
+_ANSWERS = {"chat/completions": _answer, "completions": _complete, "embeddings": _embed}

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from gatewayz.api.answer import Headers, Receive, Scope, Send, header, send_error
 from gatewayz.api.errors import for_client, unexpected
-from gatewayz.api.inference_app import ClientGone
+from gatewayz.api.exchange import ClientGone
 from gatewayz.cache.errors import LoadFailed
 from gatewayz.core.errors import ErrorKind, GatewayzError
 from gatewayz.core.ids import request_id

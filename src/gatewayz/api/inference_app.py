@@ -1,17 +1,14 @@
 """Inference over plain ASGI: bytes in, bytes out, streams unbuffered."""
 
-import asyncio
-from collections.abc import AsyncIterator, Collection, Coroutine
-from typing import Any
+from collections.abc import Collection
 
 from gatewayz.accounts.authentication import authorize_model
 from gatewayz.accounts.scopes import INFERENCE
-from gatewayz.api.answer import Headers, Receive, Scope, Send, header, send_answer
+from gatewayz.api.answer import Headers, Receive, Scope, Send, send_answer
 from gatewayz.api.callers import Callers
-from gatewayz.api.errors import error_body
+from gatewayz.api.exchange import read_body, relay, unless_gone
 from gatewayz.api.limit_headers import limit_headers
 from gatewayz.api.once import OnlyOnce, name_of
-from gatewayz.core.errors import GatewayzError, RequestTooLarge
 from gatewayz.core.ids import random_id
 from gatewayz.idempotency.service import Idempotency
 from gatewayz.inference.model import parse_chat_request
@@ -70,7 +67,7 @@ class ChatApp:
             once = self._idempotency.named(caller.key_id, name, scope["path"], body)
             await self._only_once.answer(once, run, send, own_headers)
         else:
-            await _unless_gone(receive, run(send, random_id("gen")))
+            await unless_gone(receive, run(send, random_id("gen")))
 
     async def _answer(self, call: Call, plan: Plan, send: Send, own_headers: Headers) -> None:
         try:
@@ -99,66 +96,4 @@ async def _send(reply: Reply, call: Call, send: Send, own_headers: Headers) -> N
         headers.append((b"content-length", str(len(body)).encode()))
         await send_answer(send, 200, headers, body)
     elif reply.chunks is not None:
-        await _relay(reply.chunks, headers, send)
-
-
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises RequestTooLarge as soon as it is known to be."""
-    too_large = RequestTooLarge(f"the request body is larger than {limit} bytes")
-    stated = header(scope, b"content-length")
-    if stated is not None and stated.isdigit() and int(stated) > limit:
-        raise too_large
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise too_large
-        chunks.append(chunk)
-        if not message.get("more_body"):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-class ClientGone(Exception):
-    """The client left before its request was whole."""
-
-
-async def _unless_gone(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work, unless the client leaves first: then it is cancelled, and the provider's work with it."""
-    working = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnected(receive))
-    try:
-        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            working.result()
-    finally:
-        gone.cancel()
-        working.cancel()
-        await asyncio.wait({working, gone})
-
-
-async def _relay(chunks: AsyncIterator[bytes], headers: Headers, send: Send) -> None:
-    """Send chunks as they come.
-
-    A provider that breaks before its first byte is an error for the caller to answer; later, an event says what went
-    wrong, and the stream is cut, which tells who does not read it that the answer is not whole.
-    """
-    first = await anext(chunks, b"")
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": first, "more_body": True})
-    try:
-        async for chunk in chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    except GatewayzError as error:
-        await send({"type": "http.response.body", "body": b"data: %b\n\n" % error_body(error), "more_body": True})
-        raise
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+        await relay(reply.chunks, headers, send)

@@ -7,6 +7,7 @@ from gatewayz.api.catalog import CatalogRoute
 from gatewayz.api.health import LIVE_PATH
 from gatewayz.api.inference_app import CHAT_PATH
 from gatewayz.api.parameters import Parameter
+from gatewayz.api.plain_app import COMPLETIONS_PATH, EMBEDDINGS_PATH
 
 ERROR: dict[str, Any] = {
     "description": "An error in OpenAI's form; `param` names the field to blame.",
@@ -33,12 +34,25 @@ ERROR: dict[str, Any] = {
 }
 _OBJECT = {"application/json": {"schema": {"type": "object"}}}
 SECURITY_SCHEMES = {"bearer": {"type": "http", "scheme": "bearer", "description": "An API key, gw_live_…"}}
+_TEXTS = {"oneOf": [{"type": "string"}, {"type": "array", "minItems": 1}]}
+_STREAM = {"stream": {"type": "boolean", "default": False}}
+_INFERENCE: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    CHAT_PATH: (
+        "Create a chat completion, whole or as a stream of server-sent events.",
+        {"messages": {"type": "array", "minItems": 1, "items": {"type": "object"}}},
+        _STREAM,
+    ),
+    COMPLETIONS_PATH: ("Complete bare text, whole or as a stream of server-sent events.", {"prompt": _TEXTS}, _STREAM),
+    EMBEDDINGS_PATH: ("Turn texts into vectors.", {"input": _TEXTS}, {}),
+}
+"""By path: what it does, the fields that it cannot do without, and others that the gateway reads."""
 _PATH_PARAMETERS = {"model": "author/slug", "slug": "a provider's slug"}
 
 
 def hot_paths_document(catalog_routes: Sequence[CatalogRoute]) -> dict[str, Any]:
     paths = {path: {"get": _catalog_operation(route, path)} for route in catalog_routes for path in route.paths}
-    return {**paths, CHAT_PATH: {"post": _chat_operation()}, LIVE_PATH: {"get": _live_operation()}}
+    inference = {path: {"post": _inference_operation(path)} for path in _INFERENCE}
+    return {**paths, **inference, LIVE_PATH: {"get": _live_operation()}}
 
 
 def _live_operation() -> dict[str, Any]:
@@ -73,19 +87,13 @@ def query_parameter(parameter: Parameter) -> dict[str, Any]:
     return {"name": parameter.name, "in": "query", "description": parameter.description, "schema": schema}
 
 
-def _chat_operation() -> dict[str, Any]:
-    body = {
-        "type": "object",
-        "required": ["model", "messages"],
-        "properties": {
-            "model": {"type": "string"},
-            "messages": {"type": "array", "minItems": 1, "items": {"type": "object"}},
-            "stream": {"type": "boolean", "default": False},
-        },
-    }
+def _inference_operation(path: str) -> dict[str, Any]:
+    summary, wanted, others = _INFERENCE[path]
+    properties = {"model": {"type": "string"}, **wanted, **others}
+    body = {"type": "object", "required": ["model", *wanted], "properties": properties}
     return {
         "tags": ["inference"],
-        "summary": "Create a chat completion, whole or as a stream of server-sent events.",
+        "summary": summary,
         "security": [{"bearer": []}],
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
         "responses": {

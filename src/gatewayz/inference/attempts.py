@@ -127,6 +127,7 @@ class Attempts:
             body=request.upstream_body(),
             is_streaming=request.is_streaming,
             most_output=offer.max_output_tokens,
+            endpoint=request.endpoint,
         )
         began = self._clock.monotonic()
         answer = await stack.enter_async_context(self._dialects[configured.provider.dialect].chat(attempt))

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from gatewayz.core.errors import InvalidRequest
 from gatewayz.inference.model import ChatRequest
+from gatewayz.providers.dialects.chat import Endpoint
 
 _DATA_URL = re.compile(rb'"data:[^",]{0,200};base64,([A-Za-z0-9+/=_-]*)')
 _PICTURE = re.compile(rb'"(?:image_url|input_image|input_audio|file)"')
@@ -42,15 +43,29 @@ def estimate(request: ChatRequest, body: bytes) -> Estimate:
     """Raises InvalidRequest for bounds that are none."""
     pictures = len(_PICTURE.findall(body)) * PART_TOKENS
     text = len(body) - sum(len(found) for found in _DATA_URL.findall(body))
-    answers = _whole_number(request, "n", least=1) or 1
-    output = _whole_number(request, "max_completion_tokens")
-    if output is None:
-        output = _whole_number(request, "max_tokens")
+    answers = _answers(request)
+    output = _most_output(request)
     bound = None if output is None else output * answers
     likely_prompt = text // BYTES_PER_TOKEN + pictures
     likely = likely_prompt + (ASSUMED_OUTPUT * answers if bound is None else bound)
     added = MESSAGE_TOKENS * body.count(b'"role"') + (TOOLS_TOKENS if "tools" in request.body else 0)
     return Estimate(text + pictures + added, likely_prompt, bound, likely)
+
+
+def _answers(request: ChatRequest) -> int:
+    """How many are made, also of those that nobody sees."""
+    answers = _whole_number(request, "n", least=1) or 1
+    if request.endpoint is Endpoint.COMPLETIONS:
+        answers = max(answers, _whole_number(request, "best_of", least=1) or 1)
+    return answers * request.prompts
+
+
+def _most_output(request: ChatRequest) -> int | None:
+    """Of each answer. Vectors are no tokens."""
+    if request.endpoint is Endpoint.EMBEDDINGS:
+        return 0
+    output = _whole_number(request, "max_completion_tokens")
+    return _whole_number(request, "max_tokens") if output is None else output
 
 
 def _whole_number(request: ChatRequest, field: str, *, least: int = 0) -> int | None:

@@ -49,10 +49,13 @@ def usage_of(body: bytes) -> Usage | None:
     return _usage(read.usage) if read is not None and read.usage is not None else None
 
 
-async def metered_whole(chunks: AsyncIterator[bytes], *, prompt: int, note: Note) -> AsyncIterator[bytes]:
+async def metered_whole(
+    chunks: AsyncIterator[bytes], *, is_text: bool, prompt: int, note: Note
+) -> AsyncIterator[bytes]:
     """The same chunks; `note` is told what they say was used, or what it may have been where they do not say."""
     whole = b"".join([chunk async for chunk in chunks])
-    note(usage_of(whole) or Usage(prompt=prompt, completion=len(whole) // BYTES_PER_TOKEN))
+    completion = len(whole) // BYTES_PER_TOKEN if is_text else 0
+    note(usage_of(whole) or Usage(prompt=prompt, completion=completion))
     yield whole
 
 

@@ -1,11 +1,12 @@
-"""What the gateway itself reads of a chat request; all other fields go to the provider as they came."""
+"""What the gateway itself reads of a request; all other fields go to the provider as they came."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from gatewayz.core.errors import InvalidRequest
+from gatewayz.providers.dialects.chat import Endpoint
 
 OWN_FIELDS = ("provider", "models", "cache")
 """Of a request's body they are for the gateway: no provider is sent them."""
@@ -17,18 +18,35 @@ class _StreamOptions(Struct):
 
 class _ReadFields(Struct):
     model: str
-    messages: list[Any]
     stream: bool | None = False
     stream_options: _StreamOptions | None = None
 
 
+class _ReadChat(_ReadFields, kw_only=True):
+    messages: list[Any]
+
+
+class _ReadCompletion(_ReadFields, kw_only=True):
+    prompt: str | list[Any]
+
+
+class _ReadEmbedding(Struct):
+    model: str
+    input: str | list[Any]
+
+
+Read = TypeVar("Read", _ReadChat, _ReadCompletion, _ReadEmbedding)
+
+
 class ChatRequest(Struct, frozen=True, kw_only=True):
-    """`shows_usage`: the caller wants a stream to end with what it used."""
+    """`shows_usage`: the caller wants a stream to end with what it used. `prompts`: how many are to be completed."""
 
     model: str
     is_streaming: bool
     shows_usage: bool
     body: dict[str, msgspec.Raw]
+    endpoint: Endpoint = Endpoint.CHAT
+    prompts: int = 1
 
     def upstream_body(self) -> dict[str, msgspec.Raw]:
         """The same for a provider, who is not sent what concerns the gateway alone, and must always say what a stream
@@ -44,25 +62,63 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
 
 def parse_chat_request(body: bytes) -> ChatRequest:
     """Raises InvalidRequest that names the field."""
-    try:
-        read = msgspec.json.decode(body, type=_ReadFields)
-        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except msgspec.ValidationError as error:
-        where, path = str(error).partition(" - at `$")[::2]
-        field = path.strip("`").lstrip(".").partition("[")[0] or _missing_field(str(error))
-        raise InvalidRequest(f"the request body is not a chat request: {where}", param=field) from error
-    # The latter two: text that is no UTF-8, and nesting deeper than the interpreter's stack.
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequest(f"the request body is not JSON: {error}") from error
+    read, fields = _read(body, _ReadChat, "a chat request")
     if not read.messages:
         raise InvalidRequest("'messages' must hold at least one message", param="messages")
-    options = read.stream_options
+    return ChatRequest(
+        model=read.model, is_streaming=bool(read.stream), shows_usage=_shows_usage(read.stream_options), body=fields
+    )
+
+
+def parse_completion_request(body: bytes) -> ChatRequest:
+    """Of bare text. Raises InvalidRequest that names the field."""
+    read, fields = _read(body, _ReadCompletion, "a completion request")
     return ChatRequest(
         model=read.model,
         is_streaming=bool(read.stream),
-        shows_usage=options is not None and bool(options.include_usage),
+        shows_usage=_shows_usage(read.stream_options),
         body=fields,
+        endpoint=Endpoint.COMPLETIONS,
+        prompts=_number_of(read.prompt, "prompt"),
     )
+
+
+def parse_embedding_request(body: bytes) -> ChatRequest:
+    """Raises InvalidRequest that names the field."""
+    read, fields = _read(body, _ReadEmbedding, "an embedding request")
+    return ChatRequest(
+        model=read.model,
+        is_streaming=False,
+        shows_usage=False,
+        body=fields,
+        endpoint=Endpoint.EMBEDDINGS,
+        prompts=_number_of(read.input, "input"),
+    )
+
+
+def _read(body: bytes, kind: type[Read], what: str) -> tuple[Read, dict[str, msgspec.Raw]]:
+    try:
+        return msgspec.json.decode(body, type=kind), msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except msgspec.ValidationError as error:
+        where, path = str(error).partition(" - at `$")[::2]
+        field = path.strip("`").lstrip(".").partition("[")[0] or _missing_field(str(error))
+        raise InvalidRequest(f"the request body is not {what}: {where}", param=field) from error
+    # The latter two: text that is no UTF-8, and nesting deeper than the interpreter's stack.
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest(f"the request body is not JSON: {error}") from error
+
+
+def _shows_usage(options: _StreamOptions | None) -> bool:
+    return options is not None and bool(options.include_usage)
+
+
+def _number_of(texts: str | list[Any], field: str) -> int:
+    """One text, or one as numbers of its tokens, or a list of either."""
+    if isinstance(texts, str):
+        return 1
+    if not texts:
+        raise InvalidRequest(f"{field!r} must hold at least one text", param=field)
+    return 1 if isinstance(texts[0], int) else len(texts)
 
 
 def _missing_field(message: str) -> str | None:

@@ -17,7 +17,7 @@ from gatewayz.inference.preferences import NONE, Preferences
 from gatewayz.inference.routing import Router, offer_name
 from gatewayz.inference.turnstile import Pass, Turnstile, Wanted
 from gatewayz.limits.model import Admitted
-from gatewayz.providers.dialects.chat import ChatAnswer
+from gatewayz.providers.dialects.chat import ChatAnswer, Endpoint
 
 
 class Call(Struct, frozen=True, kw_only=True):
@@ -80,5 +80,8 @@ def _metered(opened: Opened, let_in: Pass, wanted: Wanted, request: ChatRequest)
             answer.chunks, shows_usage=request.shows_usage, prompt=prompt, note=lambda used: let_in.served(offer, used)
         )
     else:
-        chunks = metered_whole(answer.chunks, prompt=prompt, note=lambda used: let_in.served(offer, used))
+        is_text = request.endpoint is not Endpoint.EMBEDDINGS
+        chunks = metered_whole(
+            answer.chunks, is_text=is_text, prompt=prompt, note=lambda used: let_in.served(offer, used)
+        )
     return ChatAnswer(answer.content_type, chunks)

@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from gatewayz.accounts.model import Principal
 from gatewayz.accounts.scopes import ADMIN
 from gatewayz.api.callers import Callers
-from gatewayz.api.inference_app import ClientGone, read_body
+from gatewayz.api.exchange import ClientGone, read_body
 from gatewayz.api.openapi import ERROR
 from gatewayz.api.parameters import unknown_name
 from gatewayz.core.errors import InvalidRequest

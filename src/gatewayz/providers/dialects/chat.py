@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
 from typing import Any, Protocol
 
 import msgspec
@@ -9,6 +10,14 @@ from msgspec import Struct
 from pydantic import SecretStr
 
 from gatewayz.providers.model import Provider
+
+
+class Endpoint(StrEnum):
+    """What is asked for: the path after the base URL of a provider that speaks OpenAI's form."""
+
+    CHAT = "/chat/completions"
+    COMPLETIONS = "/completions"
+    EMBEDDINGS = "/embeddings"
 
 
 class ChatAttempt(Struct, frozen=True, kw_only=True):
@@ -22,6 +31,7 @@ class ChatAttempt(Struct, frozen=True, kw_only=True):
     body: dict[str, msgspec.Raw]
     is_streaming: bool
     most_output: int | None = None
+    endpoint: Endpoint = Endpoint.CHAT
 
     def decoded(self, field: str) -> Any:  # noqa: ANN401  any JSON
         """The value of one field, None if it was not sent."""

@@ -10,6 +10,7 @@ import msgspec
 from gatewayz.core.errors import InvalidRequest
 from gatewayz.core.ids import random_id
 from gatewayz.providers.dialects.chat import ChatAnswer, ChatAttempt
+from gatewayz.providers.dialects.fault import check_is_chat
 
 _encode = msgspec.json.encode
 
@@ -19,6 +20,7 @@ class EchoDialect:
 
     @asynccontextmanager
     async def chat(self, attempt: ChatAttempt) -> AsyncIterator[ChatAnswer]:
+        check_is_chat(attempt)
         messages = attempt.decoded("messages")
         reply = _last_user_text(messages)
         head = {"id": random_id("chatcmpl"), "created": int(time.time()), "model": attempt.native_id}

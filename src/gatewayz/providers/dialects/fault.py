@@ -3,7 +3,7 @@
 import re
 
 from gatewayz.core.errors import ErrorKind, InvalidRequest, NotSupported, ProviderFailed
-from gatewayz.providers.dialects.chat import ChatAttempt
+from gatewayz.providers.dialects.chat import ChatAttempt, Endpoint
 
 _LONGEST_REASON = 500
 _TOO_LONG = re.compile(
@@ -44,6 +44,12 @@ def not_supported(attempt: ChatAttempt, field: str, what: str, remedy: str) -> N
     return NotSupported(
         f"the provider {attempt.provider.slug!r} {what}; {remedy}, or ask another provider", param=field
     )
+
+
+def check_is_chat(attempt: ChatAttempt) -> None:
+    """For formats that have nothing else. Raises NotSupported."""
+    if attempt.endpoint is not Endpoint.CHAT:
+        raise not_supported(attempt, "model", "answers chats only", "use POST /v1/chat/completions")
 
 
 def _message(attempt: ChatAttempt, what: str, reason: str) -> str:

@@ -24,7 +24,7 @@ class OpenAIDialect:
     @asynccontextmanager
     async def chat(self, attempt: ChatAttempt) -> AsyncIterator[ChatAnswer]:
         body = {**attempt.body, "model": attempt.native_id}
-        async with posted(self._session, attempt, "/chat/completions", body, _fault) as response:
+        async with posted(self._session, attempt, attempt.endpoint, body, _fault) as response:
             content_type = response.headers.get("Content-Type", "application/json")
             yield ChatAnswer(content_type, await _begun(attempt, response))
 

@@ -12,7 +12,7 @@ from gatewayz.core.errors import GatewayzError
 from gatewayz.core.ids import random_id
 from gatewayz.providers.dialects.chat import ChatAnswer, ChatAttempt
 from gatewayz.providers.dialects.completion import DONE, Counts, Head, Piece
-from gatewayz.providers.dialects.fault import failed
+from gatewayz.providers.dialects.fault import check_is_chat, failed
 from gatewayz.providers.dialects.sse import EventParser, EventTooLong, ServerEvent
 from gatewayz.providers.dialects.upstream import posted, received, whole_body
 
@@ -66,6 +66,7 @@ class TranslatedDialect:
 
     @asynccontextmanager
     async def chat(self, attempt: ChatAttempt) -> AsyncIterator[ChatAnswer]:
+        check_is_chat(attempt)
         question = self._wire.question(attempt)
         reader = self._wire.reader(attempt)
         async with posted(self._session, attempt, question.path, question.body, self._wire.fault) as response:

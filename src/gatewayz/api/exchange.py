@@ -1,0 +1,71 @@
+"""The two directions of an exchange with a client over plain ASGI: a body that comes, and an answer that goes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+from gatewayz.api.answer import Headers, Receive, Scope, Send, header
+from gatewayz.api.errors import error_body
+from gatewayz.core.errors import GatewayzError, RequestTooLarge
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The whole body. Raises RequestTooLarge as soon as it is known to be."""
+    too_large = RequestTooLarge(f"the request body is larger than {limit} bytes")
+    stated = header(scope, b"content-length")
+    if stated is not None and stated.isdigit() and int(stated) > limit:
+        raise too_large
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise too_large
+        chunks.append(chunk)
+        if not message.get("more_body"):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+class ClientGone(Exception):
+    """The client left before its request was whole."""
+
+
+async def unless_gone(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work, unless the client leaves first: then it is cancelled, and the provider's work with it."""
+    working = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        gone.cancel()
+        working.cancel()
+        await asyncio.wait({working, gone})
+
+
+async def relay(chunks: AsyncIterator[bytes], headers: Headers, send: Send) -> None:
+    """Send chunks as they come.
+
+    A provider that breaks before its first byte is an error for the caller to answer; later, an event says what went
+    wrong, and the stream is cut, which tells who does not read it that the answer is not whole.
+    """
+    first = await anext(chunks, b"")
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": first, "more_body": True})
+    try:
+        async for chunk in chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    except GatewayzError as error:
+        await send({"type": "http.response.body", "body": b"data: %b\n\n" % error_body(error), "more_body": True})
+        raise
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
