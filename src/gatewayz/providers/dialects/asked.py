@@ -65,13 +65,23 @@ class ToolCall(Struct, frozen=True, kw_only=True):
     extra_content: Any = None
 
 
+class Thought(Struct, frozen=True, kw_only=True):
+    """A piece of reasoning, to go back to whom `format` tells. Pieces of one have the same index."""
+
+    format: str | None = None
+    index: int | None = None
+    text: str | None = None
+    signature: str | None = None
+    data: str | None = None
+
+
 class Message(Struct, frozen=True, kw_only=True):
     role: str
     content: str | list[Part] | None = None
     refusal: str | None = None
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
-    reasoning_details: list[dict[str, Any]] | None = None
+    reasoning_details: list[Thought] | None = None
     cache_control: Any = None
 
     def parts(self) -> list[Part]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from gatewayz.core.errors import InvalidRequest
 from gatewayz.providers.dialects.anthropic.answer import REASONING_FORM
-from gatewayz.providers.dialects.asked import Message, Part, Url, arguments_of
+from gatewayz.providers.dialects.asked import Message, Part, Thought, Url, arguments_of
 from gatewayz.providers.dialects.chat import ChatAttempt
 from gatewayz.providers.dialects.fault import not_supported
 from gatewayz.providers.dialects.inline import read_data_url
@@ -66,24 +66,21 @@ def _assistant(attempt: ChatAttempt, message: Message) -> list[Block]:
 
 
 def _thoughts(message: Message) -> list[Block]:
-    """Those of a Claude: without its signature it takes no thought back. Parts of one have the same index."""
-    thoughts: dict[Any, dict[str, str]] = {}
-    for number, detail in enumerate(message.reasoning_details or ()):
-        thought = thoughts.setdefault(detail.get("index", f"number {number}"), {})
-        for field in ("text", "signature", "data"):
-            thought[field] = thought.get(field, "") + str(detail.get(field) or "")
-        thought.setdefault("format", str(detail.get("format")))
-    return [_thought(each) for each in thoughts.values() if each["format"] == REASONING_FORM and _is_known(each)]
+    """Those of a Claude: without its signature it takes no thought back."""
+    by_index: dict[int, list[Thought]] = {}
+    for number, piece in enumerate(message.reasoning_details or ()):
+        by_index.setdefault(-number - 1 if piece.index is None else piece.index, []).append(piece)
+    return [block for pieces in by_index.values() if (block := _thought(pieces)) is not None]
 
 
-def _is_known(thought: dict[str, str]) -> bool:
-    return bool(thought["signature"] or thought["data"])
-
-
-def _thought(thought: dict[str, str]) -> Block:
-    if thought["data"]:
-        return {"type": "redacted_thinking", "data": thought["data"]}
-    return {"type": "thinking", "thinking": thought["text"], "signature": thought["signature"]}
+def _thought(pieces: Sequence[Thought]) -> Block | None:
+    signature = "".join(piece.signature or "" for piece in pieces)
+    data = "".join(piece.data or "" for piece in pieces)
+    if pieces[0].format != REASONING_FORM or not (signature or data):
+        return None
+    if data:
+        return {"type": "redacted_thinking", "data": data}
+    return {"type": "thinking", "thinking": "".join(piece.text or "" for piece in pieces), "signature": signature}
 
 
 def _result(attempt: ChatAttempt, message: Message) -> Block:
