@@ -370,3 +370,19 @@ async def test_when_the_caller_leaves_the_providers_work_is_ended(
         assert (await anext(stream)).choices[0].delta.content == "The sky scatters"
         await stream.close()
         await upstream.is_left.wait()
+
+
+async def test_who_leaves_in_the_middle_pays_for_the_prompt_as_it_was_counted_and_for_what_came(
+    world: World, upstream: NativeUpstream, client: AsyncOpenAI
+) -> None:
+    reply, events = held("anthropic/answer.sse")
+    upstream.replies = {"claudia": reply}
+    for event in events[:5]:
+        upstream.chunks.put_nowait(event)
+    async with asyncio.timeout(PATIENCE):
+        answered = await client.chat.completions.with_raw_response.create(model=CLAUDE, messages=HELLO, stream=True)
+        stream = answered.parse()
+        assert [(await anext(stream)).choices[0].delta.content for _ in range(2)] == ["The sky scatters", " blue."]
+        await stream.close()
+        found = await charged(world[0], client, answered.headers["x-generation-id"])
+    assert Decimal(found["cost"]) == PROMPT * 20 + READ * 1000 + WRITTEN * 300 + ANSWER * 2

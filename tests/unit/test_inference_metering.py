@@ -74,6 +74,14 @@ def test_words_that_look_like_usage_inside_an_answer_are_no_usage() -> None:
         (b'{"usage":{"prompt_tokens":7,"completion_tokens":null}}', Usage(prompt=7)),
         (b'{"usage":{"prompt_tokens":-7,"completion_tokens":-3}}', Usage()),
         (b'{"usage":{"prompt_tokens":2,"prompt_tokens_details":{"cached_tokens":9}}}', Usage(prompt=2, cached=2)),
+        (
+            b'{"usage":{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":4,"cache_write_tokens":3}}}',
+            Usage(prompt=9, cached=4, cache_write=3),
+        ),
+        (
+            b'{"usage":{"prompt_tokens":5,"prompt_tokens_details":{"cached_tokens":4,"cache_write_tokens":3}}}',
+            Usage(prompt=5, cached=4, cache_write=1),
+        ),
         (b'{"usage":null}', None),
         (b"{}", None),
         (b"not JSON", None),

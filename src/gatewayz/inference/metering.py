@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 from msgspec import Struct
 
+from gatewayz.providers.dialects.completion import Counts
+
 _HAS_USAGE = re.compile(rb'"usage"\s*:\s*\{')
 _EVENT_END = re.compile(rb"\r?\n\r?\n")
 _LONGEST_EVENT = 16 * 1024 * 1024
@@ -37,6 +39,7 @@ class _Body(Struct):
 
 
 Note = Callable[[Usage], None]
+Counted = Callable[[], Counts]
 
 BYTES_PER_TOKEN = 4
 
@@ -60,18 +63,28 @@ async def metered_whole(
 
 
 async def metered_stream(
-    chunks: AsyncIterator[bytes], *, shows_usage: bool, prompt: int, note: Note
+    chunks: AsyncIterator[bytes], *, shows_usage: bool, prompt: int, counted: Counted | None = None, note: Note
 ) -> AsyncIterator[bytes]:
-    """The same events; `note` is told of what was used with every chunk, so that who leaves pays for what there was."""
+    """The same events; `note` is told of what was used with every chunk, so that who leaves pays for what there was:
+    what the stream says, else what is `counted` by now, else what it may have been.
+    """
     meter = StreamMeter(shows_usage=shows_usage)
     async for chunk in chunks:
         passed = meter.feed(chunk)
-        note(meter.usage or Usage(prompt=prompt, completion=meter.events))
+        note(meter.usage or _so_far(meter.events, prompt, counted))
         if passed:
             yield passed
     if rest := meter.end():
-        note(meter.usage or Usage(prompt=prompt, completion=meter.events))
+        note(meter.usage or _so_far(meter.events, prompt, counted))
         yield rest
+
+
+def _so_far(events: int, prompt: int, counted: Counted | None) -> Usage:
+    """Who counts the prompt when a stream begins may count its tokens only at its end."""
+    counts = counted() if counted is not None else None
+    if counts is None or not counts.prompt:
+        return Usage(prompt=prompt, completion=events)
+    return _bounded(counts.prompt, max(counts.completion, events), counts.cached, counts.cache_write)
 
 
 class StreamMeter:
@@ -149,11 +162,17 @@ def _read(body: bytes) -> _Body | None:
 
 def _usage(counts: _Counts) -> Usage:
     details = counts.prompt_tokens_details or _Details()
-    prompt = max(0, counts.prompt_tokens)
-    cached = min(prompt, max(0, details.cached_tokens or 0))
-    return Usage(
-        prompt=prompt,
-        completion=max(0, counts.completion_tokens or 0),
-        cached=cached,
-        cache_write=min(prompt - cached, max(0, details.cache_write_tokens or 0)),
+    return _bounded(
+        counts.prompt_tokens,
+        counts.completion_tokens or 0,
+        details.cached_tokens or 0,
+        details.cache_write_tokens or 0,
     )
+
+
+def _bounded(prompt: int, completion: int, cached: int, cache_write: int) -> Usage:
+    """Nothing below zero, and no more of the prompt cached than there is of it."""
+    prompt = max(0, prompt)
+    cached = min(prompt, max(0, cached))
+    written = min(prompt - cached, max(0, cache_write))
+    return Usage(prompt=prompt, completion=max(0, completion), cached=cached, cache_write=written)

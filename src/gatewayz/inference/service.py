@@ -77,7 +77,11 @@ def _metered(opened: Opened, let_in: Pass, wanted: Wanted, request: ChatRequest)
     prompt = wanted.estimate.likely_prompt
     if request.is_streaming:
         chunks = metered_stream(
-            answer.chunks, shows_usage=request.shows_usage, prompt=prompt, note=lambda used: let_in.served(offer, used)
+            answer.chunks,
+            shows_usage=request.shows_usage,
+            prompt=prompt,
+            counted=answer.counted,
+            note=lambda used: let_in.served(offer, used),
         )
     else:
         is_text = request.endpoint is not Endpoint.EMBEDDINGS

@@ -1,6 +1,6 @@
 """What every dialect does: carry one chat request to one provider and bring back its answer as bytes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Any, Protocol
@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 from pydantic import SecretStr
 
+from gatewayz.providers.dialects.completion import Counts
 from gatewayz.providers.model import Provider
 
 
@@ -40,10 +41,13 @@ class ChatAttempt(Struct, frozen=True, kw_only=True):
 
 
 class ChatAnswer(Struct, frozen=True):
-    """A 200 of the provider: one JSON body, or server-sent events as they arrive, split at any byte."""
+    """A 200 of the provider: one JSON body, or server-sent events as they arrive, split at any byte. `counted`: what a
+    stream has used by now, where its provider tells before its end.
+    """
 
     content_type: str
     chunks: AsyncIterator[bytes]
+    counted: Callable[[], Counts] | None = None
 
 
 class ChatDialect(Protocol):

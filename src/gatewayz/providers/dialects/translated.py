@@ -74,7 +74,7 @@ class TranslatedDialect:
                 events = events_of(attempt, received(attempt, response), reader)
                 # Before the answer says something it can still be had elsewhere.
                 first = await anext(events)
-                yield ChatAnswer("text/event-stream", _resumed(first, events))
+                yield ChatAnswer("text/event-stream", _resumed(first, events), lambda: reader.counts)
             else:
                 answer = answer_of(attempt, await whole_body(attempt, response), reader)
                 yield ChatAnswer("application/json", _once(answer))
