@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks.load import catalog_routes, made_up_keys, revocation, start_time, sync_time
+from benchmarks.load import catalog_routes, failover, made_up_keys, revocation, start_time, sync_time
 from benchmarks.load.lab import Lab, laboratory
 from benchmarks.machine import commit, description
+from benchmarks.micro import admission
 from benchmarks.options import QUICK, Options, Tell
 from benchmarks.result import LATEST, Figure, Row, merged, read_rows, row, write_rows
 
@@ -19,6 +20,8 @@ BENCHMARKS: Mapping[str, Callable[[Lab, Options, Tell], Iterator[Figure]]] = {
     "start": start_time.run,
     "revocation": revocation.run,
     "made_up_keys": made_up_keys.run,
+    "admission": admission.run,
+    "failover": failover.run,
 }
 _LONGEST = 20 * 60
 

@@ -1,6 +1,6 @@
 """What it costs to let a request in: microseconds of this process's CPU for each, beside a request that asks nobody.
 
-    python -m benchmarks.micro.admission
+    python -m benchmarks --only admission        # or, for a table: python -m benchmarks.micro.admission
 
 A real worker's parts over servers of its own: the key is looked up in memory, its two limits are counted and its hold
 is taken by one script in Redis, its charge is written to the journal and settled. One caller at a time, and many.
@@ -10,11 +10,14 @@ import asyncio
 import itertools
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from decimal import Decimal
 
 import uvloop
+from benchmarks.load.lab import Lab
 from benchmarks.micro.row_changes import installed
+from benchmarks.options import Options, Tell
+from benchmarks.result import Bar, Figure
 
 from gatewayz.accounts.model import Principal
 from gatewayz.api.callers import Callers
@@ -30,6 +33,14 @@ from gatewayz.paying import Paying, paying
 OPERATIONS = 4_000
 CALLERS = (1, 16, 64)
 ROUNDS = 7
+NOTHING, KNOWN, LIMITED, PAID = (
+    "a request that asks nobody",
+    "known by its key",
+    "… and under two limits",
+    "… and paid: hold, journal, settled",
+)
+BAR = Bar.at_most(40, "µs")
+"""Of authentication and admission together."""
 OFFER = Offer(
     id="acme/rocket",
     provider="acme",
@@ -54,7 +65,19 @@ async def cost(work: Work, callers: int) -> float:
     return (time.process_time() - began) / (OPERATIONS // callers * callers) * 1e6
 
 
-async def main() -> None:
+Found = Mapping[str, list[list[float]]]
+"""Of each way, by the number of callers: what each round found, above what a request that asks nobody costs."""
+
+
+def run(_lab: Lab, options: Options, tell: Tell) -> Iterator[Figure]:
+    tell("each way with 1, 16 and 64 callers")
+    found = uvloop.run(measured(options.rounds))
+    for name, way in (("known by its key", KNOWN), ("known, limited and paid for", PAID)):
+        for callers, rounds in zip(CALLERS, found[way], strict=True):
+            yield Figure.of_rounds(f"a request {name}, {callers} callers", "µs of CPU", rounds, BAR)
+
+
+async def measured(rounds: int) -> Found:
     async with installed() as settings, assembled(settings) as parts, paying(parts) as pay:
         limits = {"requests_per_minute": 10**9, "tokens_per_minute": 10**12}
         limited = await parts.keys.create(name="n", account="a", credits=nano_usd(Decimal(1000)), limits=limits)
@@ -64,7 +87,7 @@ async def main() -> None:
         ways = _ways(callers, pay, found[limited.secret], found[free.secret])
         for work in ways.values():
             await work()
-        _show(ways, await _measured(ways))
+        return await _measured(ways, rounds)
 
 
 def _request(secret: str) -> dict[str, object]:
@@ -100,28 +123,29 @@ def _ways(callers: Callers, pay: Paying, limited: dict[str, object], free: dict[
                 passed.served(OFFER, USED)
 
     return {
-        "a request that asks nobody": nothing,
-        "known by its key": known,
-        "… and under two limits": lambda: let_in(limited, ()),
-        "… and paid: hold, journal, settled": lambda: let_in(limited, (OFFER,)),
+        NOTHING: nothing,
+        KNOWN: known,
+        LIMITED: lambda: let_in(limited, ()),
+        PAID: lambda: let_in(limited, (OFFER,)),
     }
 
 
-async def _measured(ways: dict[str, Work]) -> dict[str, list[float]]:
+async def _measured(ways: Mapping[str, Work], rounds: int) -> Found:
     found: dict[str, list[list[float]]] = {name: [[] for _ in CALLERS] for name in ways}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for index, callers in enumerate(CALLERS):
+            nothing = await cost(ways[NOTHING], callers)
             for name, work in ways.items():
-                found[name][index].append(await cost(work, callers))
-    return {name: [statistics.median(each) for each in columns] for name, columns in found.items()}
+                found[name][index].append(await cost(work, callers) - nothing)
+    return found
 
 
-def _show(ways: dict[str, Work], found: dict[str, list[float]]) -> None:
-    base = found[next(iter(ways))]
+def main() -> None:
+    found = uvloop.run(measured(ROUNDS))
     print(f"{'µs of CPU each, beside the first':40}" + "".join(f"{callers:>8} callers" for callers in CALLERS))
     for name, row in found.items():
-        print(f"{name:40}" + "".join(f"{each - first:16.1f}" for each, first in zip(row, base, strict=True)))
+        print(f"{name:40}" + "".join(f"{statistics.median(rounds):16.1f}" for rounds in row))
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    main()
