@@ -1,20 +1,42 @@
 """How one worker's cache takes the news of a commit: first the news itself, then that Redis was told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack
 
 import msgspec
 import pytest
 from redis.asyncio import Redis
-from tests.support.cache_world import LENIENT, STRICT, WHOLE, Source, Thing, eventually, local_cache, settled, until
+from tests.support.cache_world import (
+    ENTITIES,
+    LENIENT,
+    STRICT,
+    WHOLE,
+    Source,
+    Thing,
+    eventually,
+    load_thing,
+    local_cache,
+    settled,
+    until,
+)
 from tests.support.fake_clock import FakeClock
 from tests.support.patience import PATIENCE
 from tests.support.wire_bus import Wire, WireBus
 
 from gatewayz.cache.bus import RowsApplied, RowsChanged, RowsMissed
 from gatewayz.cache.cache import Cache
+from gatewayz.cache.entity import Entity, Policy, same_key
 from gatewayz.cache.errors import LoadFailed
+from gatewayz.cache.tables import Table
+
+OF_ROWS = Entity(
+    name="test:rows", value=Thing, load=load_thing, policy=Policy(fresh=300), filled_from=(Table("things", key="id"),)
+)
+HANGS_ON_ROWS = Entity(
+    name="test:hangs", value=Thing, load=load_thing, policy=Policy(fresh=300), hangs_on=(same_key(OF_ROWS),)
+)
+ENTITIES_OF_ROWS = (OF_ROWS, HANGS_ON_ROWS)
 
 
 @pytest.fixture
@@ -34,8 +56,9 @@ class World:
         self._redis = redis
         self._speaker = WireBus(self.wire)
 
-    async def worker(self) -> Cache:
-        cache = local_cache(self._source, FakeClock(), redis=self._redis, bus=WireBus(self.wire))
+    async def worker(self, entities: Sequence[Entity[str, Thing]] = ENTITIES) -> Cache:
+        bus = WireBus(self.wire)
+        cache = local_cache(self._source, FakeClock(), redis=self._redis, bus=bus, entities=entities)
         self._stack.push_async_callback(cache.close)
         await cache.start()
         return cache
@@ -98,6 +121,34 @@ async def test_after_news_were_missed_nothing_is_served_unchecked(alone: World, 
     await alone.missed()
     assert cache.peek(STRICT, "a") is None
     assert await cache.get(STRICT, "a") == Thing("a", 2)
+
+
+async def test_a_load_of_rows_of_which_news_were_missed_fills_nothing(shared: World, source: Source) -> None:
+    cache = await shared.worker(ENTITIES_OF_ROWS)
+    source.gate = asyncio.Event()
+    for entity in ENTITIES_OF_ROWS:
+        source.loading.clear()
+        reading = asyncio.create_task(cache.get(entity, "a"))
+        await until(source.loading)
+        source.rows["a"] += 1
+        await shared.missed()
+        source.gate.set()
+        await reading
+        assert await cache.get(entity, "a") == Thing("a", source.rows["a"])
+        source.gate.clear()
+
+
+async def test_missed_news_of_rows_cost_no_load_that_no_row_fills(shared: World, source: Source) -> None:
+    one, two = await shared.worker(), await shared.worker()
+    source.gate = asyncio.Event()
+    first = asyncio.create_task(one.get(STRICT, "a"))
+    await until(source.loading)
+    second = asyncio.create_task(two.get(STRICT, "a"))
+    await eventually(lambda: two._reader._waiting)
+    await shared.missed()
+    source.gate.set()
+    assert await first == await second == Thing("a", 1)
+    assert source.loads == ["a"]
 
 
 async def test_a_change_of_an_entity_that_this_build_does_not_know_harms_nothing(alone: World) -> None:

@@ -67,6 +67,8 @@ class Invalidations:
         self._shapes = shapes
         self._clock = clock
         self._cascade = Cascade(shelves)
+        fed = {entity: [ALL] for entity in shelves if entity.filled_from}
+        self._fed_by_rows = frozenset(target.name for wave in self._cascade.levels(fed) for target in wave)
         self._me = secrets.token_hex(8)
         self._counter = 0
         self._postponed = asyncio.Event()
@@ -315,7 +317,7 @@ class Invalidations:
         elif isinstance(message, RowsApplied):
             self.changing.end(message.xacts)
         else:
-            self._memory.distrust()
+            self._memory.distrust(self._fed_by_rows)
 
     def _on_notice(self, notice: Notice) -> None:
         if notice.sender == self._me:

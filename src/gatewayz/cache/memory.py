@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
@@ -278,15 +278,18 @@ class Memory:
         elif bounded:
             self.queues.put(entry)
 
-    def distrust(self) -> None:
-        """Nothing that is here now may be served before it was checked; what is never served stale goes at
-        once.
+    def distrust(self, concerned: Container[str] | None = None) -> None:
+        """Nothing that is here now may be served before it was checked; what is never served stale goes at once. Loads
+        under way fill nothing, if it concerns their entity (None: it may be any); Redis refuses others that were
+        overtaken.
         """
         self._trust.epoch += 1
         self._scopes.bump_all()
-        for shelf in self._shelves.values():
-            if not shelf.policy.stale:
+        for name, shelf in self._shelves.named.items():
+            if not shelf.policy.stale and (concerned is None or name in concerned):
                 shelf.drop(None)
+            elif not shelf.policy.stale:
+                shelf.forget()
 
     def doubt(self) -> None:
         """As `distrust`, but loads under way may still fill Redis, which refuses those that were overtaken."""
