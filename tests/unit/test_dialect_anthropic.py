@@ -344,3 +344,8 @@ def test_a_request_that_is_too_long_has_openais_code_whoever_says_so(reason: str
     assert isinstance(found, InvalidRequest)
     assert found.kind is ErrorKind.CONTEXT_LENGTH_EXCEEDED
     assert error(400, {"type": "invalid_request_error", "message": "too hot"}).kind is ErrorKind.INVALID_REQUEST
+
+
+def test_a_message_that_says_nothing_is_left_out() -> None:
+    made = body(messages=[*HELLO, {"role": "assistant", "content": ""}, *HELLO])
+    assert made["messages"] == [{"role": "user", "content": [{"type": "text", "text": "Hi"}] * 2}]

@@ -299,3 +299,8 @@ def test_gemini_says_when_to_ask_again_and_whether_a_days_quota_is_used_up(
 @pytest.mark.parametrize("body", [b"<html>internal-host-17</html>", b'[{"error":"internal-host-17"}]', b"", b"\xff"])
 def test_of_an_error_in_another_form_nothing_is_shown(body: bytes) -> None:
     assert GeminiWire().fault(attempt({}), 503, body).message == "the provider 'acme' answered 503"
+
+
+def test_a_message_that_says_nothing_is_left_out() -> None:
+    made = body(messages=[*HELLO, {"role": "assistant", "content": ""}, *HELLO])
+    assert made["contents"] == [{"role": "user", "parts": [{"text": "Hi"}, {"text": "Hi"}]}]

@@ -28,7 +28,7 @@ def messages_of(attempt: ChatAttempt, messages: Sequence[Message]) -> tuple[list
         role, blocks = _turn(attempt, message)
         if turns and turns[-1]["role"] == role:
             turns[-1]["content"] += blocks
-        else:
+        elif blocks:  # a turn without any is refused
             turns.append({"role": role, "content": blocks})
     return system, turns
 
