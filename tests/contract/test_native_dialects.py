@@ -104,6 +104,8 @@ async def test_a_chat_is_answered_whole_with_its_usage_and_charged_to_the_nano_d
     cost = PROMPT * (320 - written) + READ * 1000 + WRITTEN * written + ANSWER * 11
     assert Decimal(found["cost"]) == cost
     assert (found["prompt_tokens"], found["completion_tokens"], found["cached_tokens"]) == (1320, 11, 1000)
+    thoughts = 3 if model == GEMINI else 0  # Anthropic counts them as it counts the rest
+    assert (found["cache_write_tokens"], found["reasoning_tokens"]) == (written, thoughts)
 
 
 @pytest.mark.parametrize("model", [CLAUDE, GEMINI])

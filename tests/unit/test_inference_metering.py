@@ -82,6 +82,14 @@ def test_words_that_look_like_usage_inside_an_answer_are_no_usage() -> None:
             b'{"usage":{"prompt_tokens":5,"prompt_tokens_details":{"cached_tokens":4,"cache_write_tokens":3}}}',
             Usage(prompt=5, cached=4, cache_write=1),
         ),
+        (
+            b'{"usage":{"completion_tokens":9,"completion_tokens_details":{"reasoning_tokens":4}}}',
+            Usage(completion=9, reasoning=4),
+        ),
+        (
+            b'{"usage":{"completion_tokens":2,"completion_tokens_details":{"reasoning_tokens":4}}}',
+            Usage(completion=2, reasoning=2),
+        ),
         (b'{"usage":null}', None),
         (b"{}", None),
         (b"not JSON", None),

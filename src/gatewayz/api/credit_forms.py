@@ -120,6 +120,8 @@ class GenerationForm(Form):
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
     cost: str
     charged: str
     refunded: str

@@ -62,6 +62,8 @@ class Charge(Struct, frozen=True, kw_only=True, gc=False):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
     cost: NanoUsd = NanoUsd(0)
     hold: NanoUsd = NanoUsd(0)
     tranche: TrancheId | None = None
@@ -71,7 +73,9 @@ class Charge(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Generation(Struct, frozen=True, kw_only=True):
-    """A request as its account may see it once it is settled."""
+    """A request as its account may see it once it is settled. Of the tokens of its prompt, `cached_tokens` were in the
+    provider's cache and `cache_write_tokens` went into it; of its completion's, `reasoning_tokens` are not to be seen.
+    """
 
     id: str
     key_id: ApiKeyId
@@ -81,6 +85,8 @@ class Generation(Struct, frozen=True, kw_only=True):
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
     cost: NanoUsd
     charged: NanoUsd
     refunded: NanoUsd

@@ -26,8 +26,9 @@ FROM credit_balances b JOIN accounts a ON a.id = b.account_id
 WHERE $1::text IS NULL OR a.username = $1 ORDER BY a.username LIMIT $2 OFFSET $3
 """
 _GENERATION = """
-SELECT request_id AS id, key_id, model, provider, native_id, prompt_tokens, completion_tokens, cached_tokens, cost,
-       charged, refunded, cache_status, is_stream, latency, extract(epoch FROM ended_at)::float8 AS ended_at
+SELECT request_id AS id, key_id, model, provider, native_id, prompt_tokens, completion_tokens, cached_tokens,
+       cache_write_tokens, reasoning_tokens, cost, charged, refunded,
+       cache_status, is_stream, latency, extract(epoch FROM ended_at)::float8 AS ended_at
 FROM charges WHERE request_id = $1 AND account_id = $2
 """
 _POSTINGS = """

@@ -14,12 +14,15 @@ _LONGEST_EVENT = 16 * 1024 * 1024
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """Tokens. Of those of the prompt, `cached` were in the provider's own cache, and `cache_write` went into it."""
+    """Tokens. Of those of the prompt, `cached` were in the provider's own cache, and `cache_write` went into it; of
+    those of the completion, `reasoning` came before the answer.
+    """
 
     prompt: int = 0
     completion: int = 0
     cached: int = 0
     cache_write: int = 0
+    reasoning: int = 0
 
 
 class _Details(Struct):
@@ -27,10 +30,15 @@ class _Details(Struct):
     cache_write_tokens: int | None = None
 
 
+class _CompletionDetails(Struct):
+    reasoning_tokens: int | None = None
+
+
 class _Counts(Struct):
     prompt_tokens: int = 0
     completion_tokens: int | None = 0
     prompt_tokens_details: _Details | None = None
+    completion_tokens_details: _CompletionDetails | None = None
 
 
 class _Body(Struct):
@@ -84,7 +92,8 @@ def _so_far(events: int, prompt: int, counted: Counted | None) -> Usage:
     counts = counted() if counted is not None else None
     if counts is None or not counts.prompt:
         return Usage(prompt=prompt, completion=events)
-    return _bounded(counts.prompt, max(counts.completion, events), counts.cached, counts.cache_write)
+    completion = max(counts.completion, events)
+    return _bounded(counts.prompt, completion, counts.cached, counts.cache_write, counts.reasoning or 0)
 
 
 class StreamMeter:
@@ -162,17 +171,24 @@ def _read(body: bytes) -> _Body | None:
 
 def _usage(counts: _Counts) -> Usage:
     details = counts.prompt_tokens_details or _Details()
+    answer = counts.completion_tokens_details or _CompletionDetails()
     return _bounded(
         counts.prompt_tokens,
         counts.completion_tokens or 0,
         details.cached_tokens or 0,
         details.cache_write_tokens or 0,
+        answer.reasoning_tokens or 0,
     )
 
 
-def _bounded(prompt: int, completion: int, cached: int, cache_write: int) -> Usage:
-    """Nothing below zero, and no more of the prompt cached than there is of it."""
-    prompt = max(0, prompt)
+def _bounded(prompt: int, completion: int, cached: int, cache_write: int, reasoning: int) -> Usage:
+    """Nothing below zero, and no part more than its whole."""
+    prompt, completion = max(0, prompt), max(0, completion)
     cached = min(prompt, max(0, cached))
-    written = min(prompt - cached, max(0, cache_write))
-    return Usage(prompt=prompt, completion=max(0, completion), cached=cached, cache_write=written)
+    return Usage(
+        prompt=prompt,
+        completion=completion,
+        cached=cached,
+        cache_write=min(prompt - cached, max(0, cache_write)),
+        reasoning=min(completion, max(0, reasoning)),
+    )

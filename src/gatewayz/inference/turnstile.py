@@ -194,6 +194,8 @@ class Turnstile:
             prompt_tokens=usage.prompt,
             completion_tokens=usage.completion,
             cached_tokens=usage.cached,
+            cache_write_tokens=usage.cache_write,
+            reasoning_tokens=usage.reasoning,
             cost=spent,
             hold=admitted.ask.hold,
             tranche=admitted.tranche,
