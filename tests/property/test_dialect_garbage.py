@@ -109,6 +109,40 @@ def test_a_spoiled_answer_is_one_or_an_error_with_a_name(dialect: str, data: st.
     assert min(counted(form)) >= 0
 
 
+@EITHER
+@given(data=st.data())
+def test_bytes_gone_wrong_are_an_answer_or_an_error_with_a_name(dialect: str, data: st.DataObject) -> None:
+    is_streaming = data.draw(st.booleans())
+    body = bytearray(recorded(f"{dialect}/tools.{'sse' if is_streaming else 'json'}"))
+    for _ in range(data.draw(st.integers(1, 3))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    asked = attempt({})
+    found = tried(
+        lambda: (
+            asyncio.run(streamed(WIRES[dialect], bytes(body)))
+            if is_streaming
+            else answer_of(asked, bytes(body), WIRES[dialect].reader(asked))
+        )
+    )
+    if isinstance(found, GatewayzError):
+        assert isinstance(found, ProviderFailed | InvalidRequest)
+    else:
+        found.decode()
+
+
+CLAUDES = b'{"stop_reason":"tool_use","content":[{"type":"tool_use","id":"t","name":"f","input":%b}]}'
+GEMINIS = b'{"candidates":[{"finishReason":"STOP","content":{"parts":[{"functionCall":{"name":"f","args":%b}}]}}]}'
+
+
+@pytest.mark.parametrize(("dialect", "body"), [("anthropic", CLAUDES), ("gemini", GEMINIS)])
+def test_arguments_that_are_no_utf_8_are_the_providers_failure(dialect: str, body: bytes) -> None:
+    asked = attempt({})
+    assert isinstance(
+        tried(lambda: answer_of(asked, body % b'{"a":"\xff"}', WIRES[dialect].reader(asked))), ProviderFailed
+    )
+    assert isinstance(tried(lambda: answer_of(asked, body % b'{"a":"x"}', WIRES[dialect].reader(asked))), bytes)
+
+
 def counted(form: dict[str, Any]) -> list[int]:
     return [form["usage"][name] for name in ("prompt_tokens", "completion_tokens", "total_tokens")]
 

@@ -1,9 +1,9 @@
 """A dialect whose provider speaks another format than its caller: asked in the one, answered in the other."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import aiohttp
 from msgspec import Struct
@@ -15,6 +15,8 @@ from gatewayz.providers.dialects.completion import DONE, Counts, Head, Piece
 from gatewayz.providers.dialects.fault import check_is_chat, failed
 from gatewayz.providers.dialects.sse import EventParser, EventTooLong, ServerEvent
 from gatewayz.providers.dialects.upstream import posted, received, whole_body
+
+T = TypeVar("T")
 
 
 class Question(Struct, frozen=True):
@@ -82,7 +84,7 @@ class TranslatedDialect:
 
 def answer_of(attempt: ChatAttempt, body: bytes, reader: Reader) -> bytes:
     """A whole answer of the provider's as OpenAI's."""
-    pieces = reader.whole(body)
+    pieces = _read(attempt, reader.whole, body)
     return _head(attempt, reader).whole(pieces, reader.counts)
 
 
@@ -91,7 +93,7 @@ async def events_of(attempt: ChatAttempt, chunks: AsyncIterator[bytes], reader: 
     parser, writer = EventParser(), _Writer(attempt, reader)
     async for chunk in chunks:
         for event in _parsed(attempt, parser, chunk):
-            if pieces := reader.event(event):
+            if pieces := _read(attempt, reader.event, event):
                 yield writer.written(pieces)
     yield writer.written(reader.end()) + writer.end()
 
@@ -123,6 +125,14 @@ class _Writer:
             return piece
         self._begun.add(piece.choice)
         return Piece({"role": "assistant", **piece.delta}, piece.choice, piece.finish)
+
+
+def _read(attempt: ChatAttempt, read: Callable[[T], Sequence[Piece]], said: T) -> Sequence[Piece]:
+    """What is passed on as it came, as arguments of tools, was not looked into before."""
+    try:
+        return read(said)
+    except UnicodeDecodeError as error:
+        raise failed(attempt, "sent text that is no UTF-8") from error
 
 
 def _parsed(attempt: ChatAttempt, parser: EventParser, chunk: bytes) -> list[ServerEvent]:
