@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from redis.exceptions import RedisError
 from starlette.types import ASGIApp
 
+from gatewayz.accounts.metrics import AuthenticationCollector
 from gatewayz.api.asgi import Gateway
 from gatewayz.api.callers import Callers
 from gatewayz.api.catalog import catalog_routes
@@ -114,7 +115,8 @@ def _gateway(parts: Parts, pay: Paying, stack: AsyncExitStack) -> Gateway:
     registry = CollectorRegistry()
     register(parts.cache, registry)
     ours = BreakersCollector(breakers), AttemptsCollector(lambda: attempts.counts), shared.collector
-    for collector in (*pay.collectors, *ours):
+    refused = AuthenticationCollector(parts.authentication.refused)
+    for collector in (refused, *pay.collectors, *ours):
         registry.register(collector)
     ProcessCollector(registry=registry)
     callers = Callers(parts.authentication, ClientAddresses(parts.settings.trusted_proxies))

@@ -17,7 +17,7 @@ from tests.support.fleet import fleet
 from tests.support.gateway import parts_of
 
 from gatewayz.accounts.accounts import Identity
-from gatewayz.accounts.authentication import Authentication
+from gatewayz.accounts.authentication import REFUSALS, Authentication
 from gatewayz.accounts.digest import KeyDigester, pepper_from
 from gatewayz.accounts.model import Principal
 from gatewayz.accounts.scopes import ACCOUNT, ADMIN, INFERENCE
@@ -31,6 +31,7 @@ from gatewayz.core.clock import SystemClock
 from gatewayz.core.errors import (
     AddressNotAllowed,
     ErrorKind,
+    GatewayzError,
     InvalidApiKey,
     InvalidRequest,
     ScopeMissing,
@@ -360,3 +361,33 @@ async def test_a_flood_of_keys_without_a_checksum_asks_no_more_than_the_bucket_h
     assert refused == {InvalidApiKey: BURST - 1 + 100, TooManyUnknownKeys: FLOOD - (BURST - 1 + 100)}
     assert loads(parts) - before == BURST - 1 + 100
     assert parts.cache.stats().entries - held <= BURST + 100
+
+
+async def test_each_refusal_is_counted_by_its_reason(parts: Parts, digester: KeyDigester) -> None:
+    clock = FakeClock()
+    auth = authentication(parts, digester, clock)
+    ends_at = max(clock.now(), SystemClock().now()) + HOUR
+    good = await parts.keys.create(name="n", account="a", expires_at=ends_at, networks=["192.0.2.0/24"])
+    revoked = await parts.keys.create(name="n", account="a")
+    await parts.keys.revoke(revoked.record.id)
+    assert await auth.authenticate(good.secret, "inference", here)
+    made_up = good.secret[:-1] + ("0" if good.secret[-1] != "0" else "1")
+    for secret, scope, address in (
+        ("", None, here),
+        ("x" * 10_000, None, here),
+        (made_up, None, here),
+        (revoked.secret, None, here),
+        (revoked.secret, None, here),
+        (good.secret, "admin", here),
+        (good.secret, None, lambda: "198.51.100.1"),
+        (good.secret, None, None),
+        *((f"stranger-{number}", None, here) for number in range(BURST + 1)),
+    ):
+        with pytest.raises(GatewayzError):
+            await auth.authenticate(secret, scope, address)
+    clock.advance(ends_at - clock.now())
+    with pytest.raises(GatewayzError):
+        await auth.authenticate(good.secret, None, here)
+    expected = {"missing": 1, "malformed": 1, "made_up": 1, "unknown": 2 + BURST, "scope": 1, "network": 2}
+    assert auth.refused == {**expected, "flood": 1, "expired": 1}
+    assert set(auth.refused) == set(REFUSALS)

@@ -7,12 +7,14 @@ from contextlib import ExitStack
 import pytest
 from redis.asyncio import Redis
 from tests.support.admissions import LEASE, Admissions, alone, at_once, over_redis, per, wait_of
+from tests.support.fake_clock import FakeClock
 from tests.support.own_redis import OwnRedis, own_redis
 from tests.support.redis_programs import VERSIONS
 
 from gatewayz.core.ids import AccountId, ApiKeyId, TrancheId
 from gatewayz.core.limit import Limit, Measure, Subject
 from gatewayz.core.money import NanoUsd
+from gatewayz.limits.local import RETIRED_FOR, LocalLimits
 from gatewayz.limits.model import Admitted, PurseName, Refused, Unfunded
 
 PURSE = PurseName(AccountId(1))
@@ -253,3 +255,19 @@ async def test_many_slots_leave_at_once_as_one_by_one(admissions: Admissions, wi
     assert admitted.standings[0].remaining == pytest.approx(400 - 200 - 1, abs=1)
     await admissions.turn(window * 1.01)
     assert (await admissions.ask(limit)).standings[0].remaining == 399  # type: ignore[union-attr]
+
+
+def test_purses_of_one_worker_are_forgotten_long_after_they_were_retired() -> None:
+    clock = FakeClock()
+    local = LocalLimits(clock, share=1, lease=LEASE)
+    names = [PurseName(AccountId(number)) for number in range(1000)]
+    for name in names:
+        assert local.deposit(name, ONE, NanoUsd(5))
+        assert local.retire(name, ONE) == 5
+        assert not local.deposit(name, ONE, NanoUsd(5)), "one that comes late is refused"
+    assert local.deposit(names[0], TWO, NanoUsd(7))
+    clock.advance(RETIRED_FOR + 1)
+    assert local.deposit(names[1], TWO, NanoUsd(1))
+    assert local.retire(names[1], TWO) == 1
+    assert local.look(names[0], TWO) is not None, "another tranche has its place"
+    assert len(local._purses) == 2

@@ -1,7 +1,6 @@
 """Who sends a request: the key that it shows, from where it comes."""
 
 from gatewayz.accounts.authentication import Authentication
-from gatewayz.accounts.errors import invalid_key
 from gatewayz.accounts.model import Principal
 from gatewayz.api.answer import Scope, header
 from gatewayz.api.client_address import ClientAddresses
@@ -20,13 +19,10 @@ class Callers:
 
 
 def presented_key(request: Scope) -> str:
-    """The secret from `Authorization: Bearer` or `x-api-key`. Raises InvalidApiKey if neither is there."""
+    """The secret from `Authorization: Bearer` or `x-api-key`; empty if neither is there."""
     bearer = header(request, b"authorization")
     if bearer is not None:
         scheme, _, secret = bearer.decode("latin-1").partition(" ")
         if scheme.lower() == "bearer" and secret.strip():
             return secret.strip()
-    key = header(request, b"x-api-key")
-    if key is None:
-        raise invalid_key()
-    return key.decode("latin-1")
+    return (header(request, b"x-api-key") or b"").decode("latin-1")

@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
+from gatewayz.accounts.metrics import AuthenticationCollector
 from gatewayz.api.catalog import catalog_routes
 from gatewayz.api.control_plane import control_plane
 from gatewayz.api.errors import STATUS, ErrorBody, error_body
@@ -423,6 +424,7 @@ def _collectors() -> Iterable[Collector]:
     clock = SystemClock()
     yield CacheCollector(Cache(ENTITIES, None, clock=clock, rng=random.Random(0)))  # noqa: S311  it spreads nothing
     yield CreditsCollector(CreditsCounts)
+    yield AuthenticationCollector(Counter())
     yield LimitsCollector(Admission(None, LocalLimits(clock, share=1, lease=1)))
     yield AttemptsCollector(Counter)
     yield BreakersCollector(Breakers(None, clock, HealthConfig(), prefix=""))

@@ -1,7 +1,7 @@
 """Admission by one worker alone, for the time in which Redis cannot be asked. The same rules as those of scripts.py."""
 
 import math
-from collections import OrderedDict
+from collections import OrderedDict, deque
 
 from gatewayz.core.clock import Clock
 from gatewayz.core.ids import TrancheId
@@ -14,6 +14,8 @@ from gatewayz.limits.window import MICROSECONDS, Window
 
 MOST_SUBJECTS = 10_000
 """Windows, and sets of running requests, that are remembered; those that were not used for the longest go first."""
+RETIRED_FOR = 3600.0
+"""Seconds for which a retired purse is remembered: what is paid into it comes, late, within those of a transaction."""
 AGAIN_IN = 1.0
 """Seconds after which to try again where only requests that run are in the way: nobody knows when one ends."""
 
@@ -23,7 +25,11 @@ class LocalPurse:
         self.tranche = tranche
         self.left = left
         self.used_at = used_at
-        self.is_retired = False
+        self.retired_at: float | None = None
+
+    @property
+    def is_retired(self) -> bool:
+        return self.retired_at is not None
 
 
 class LocalLimits:
@@ -38,6 +44,7 @@ class LocalLimits:
         self._windows: OrderedDict[tuple[Subject, object, int], Window] = OrderedDict()
         self._running: OrderedDict[tuple[Subject, object], dict[str, float]] = OrderedDict()
         self._purses: dict[PurseName, LocalPurse] = {}
+        self._retired: deque[tuple[float, PurseName]] = deque()
 
     def admit(self, ask: Ask) -> Outcome:
         plan = planned(with_share(ask.limits, self._share) if self._share > 1 else ask.limits)
@@ -104,8 +111,19 @@ class LocalLimits:
         purse = self._purses.get(name)
         if purse is None or purse.tranche != tranche:
             return None
-        left, purse.left, purse.is_retired = purse.left, 0, True
+        left, purse.left = purse.left, 0
+        if purse.retired_at is None:
+            purse.retired_at = self._clock.monotonic()
+            self._retired.append((purse.retired_at, name))
+        self._forget_retired()
         return NanoUsd(left)
+
+    def _forget_retired(self) -> None:
+        long_ago = self._clock.monotonic() - RETIRED_FOR
+        while self._retired and self._retired[0][0] < long_ago:
+            retired_at, name = self._retired.popleft()
+            if (purse := self._purses.get(name)) is not None and purse.retired_at == retired_at:
+                del self._purses[name]
 
     @property
     def has_purses(self) -> bool:
