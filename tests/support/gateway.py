@@ -151,7 +151,7 @@ async def serving(settings: Settings, api_key: str = "", *, is_ready: bool = Tru
 
     `is_ready=False`: it begins as soon as the worker listens.
     """
-    with socket.socket() as listener:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(server_config(Worker(settings), drain_seconds=2))
         running = asyncio.create_task(server.serve(sockets=[listener]), name="gateway")
