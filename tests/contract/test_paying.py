@@ -131,8 +131,9 @@ async def test_the_price_is_that_of_the_provider_that_served(customer_with: Any,
 
 async def test_who_cannot_pay_is_refused_before_anything_runs(customer_with: Any, upstream: FakeUpstream) -> None:  # noqa: ANN401  a fixture
     customer = await customer_with("0.001")
-    status, body, _ = await customer.said()
+    status, body, headers = await customer.said()
     assert (status, body["error"]["code"]) == (429, "insufficient_quota")
+    assert headers["x-should-retry"] == "false", "or clients would try again and again"
     assert not upstream.asked
 
 

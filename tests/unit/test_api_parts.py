@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from gatewayz.api.catalog import catalog_routes
 from gatewayz.api.control_plane import control_plane
-from gatewayz.api.errors import STATUS, error_body
+from gatewayz.api.errors import STATUS, error_body, error_headers
 from gatewayz.api.inference_app import CHAT_PATH
 from gatewayz.api.negotiation import choose_coding, is_known_to_client
 from gatewayz.api.page import Doorkeeper, Page, PageMemory
@@ -306,3 +306,14 @@ def test_a_default_in_the_document_is_one_that_is_read_back(document: dict[str, 
                 assert parameter.read(text) == parameter.default, (route.paths, parameter.name)
     limit = document["paths"]["/v1/models/unique"]["get"]["parameters"][0]
     assert limit["schema"] == {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
+
+
+@pytest.mark.parametrize("kind", ErrorKind)
+def test_who_may_ask_again_is_told_when_and_who_need_not_is_told_so(kind: ErrorKind) -> None:
+    error = GatewayzError("m", kind=kind)
+    final = {"insufficient_quota", "rate_limit_exceeded", "provider_not_configured", "not_cached"}
+    assert error_headers(error) == ({"x-should-retry": "false"} if kind in final else {})
+    error.retry_after = 0.2
+    assert error_headers(error) == {"retry-after": "1"}
+    error.retry_after = 7.1
+    assert error_headers(error) == {"retry-after": "8"}

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -36,6 +36,9 @@ SUMS = ("requests", "cache_hits", "prompt_tokens", "completion_tokens", "cached_
 _DAYS = 30
 _NOTHING = Balance(purchased=NanoUsd(0), allowance=NanoUsd(0), held=NanoUsd(0))
 _ONE = f"({'|'.join(BY)})"
+_AS_CSV: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "As JSON, or every row as CSV."}
+}
 First = Annotated[date | None, Query(description="The first day in UTC; 30 days up to the last by default.")]
 Last = Annotated[date | None, Query(description="The last day in UTC; today by default.")]
 By = Annotated[
@@ -60,7 +63,7 @@ def own_credit_routes(callers: Callers, cache: Cache, repository: CreditsReposit
         balance = await cache.get(BALANCE, str(caller_of(request).account_id))
         return balance_form(balance or _NOTHING)
 
-    @router.get("/v1/usage", response_model=Listed[UsageForm], response_model_exclude_none=True)
+    @router.get("/v1/usage", response_model=Listed[UsageForm], response_model_exclude_none=True, responses=_AS_CSV)
     async def own_usage(  # noqa: PLR0917  the query's parameters
         request: Request,
         first: First = None,

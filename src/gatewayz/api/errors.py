@@ -37,6 +37,16 @@ STATUS: dict[ErrorKind, int] = {
 # OpenAI's `type`, which SDKs print but do not branch on.
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
+# Of statuses that clients ask again after: what stays as it is until somebody changes something.
+_FINAL = frozenset(
+    {
+        ErrorKind.INSUFFICIENT_QUOTA,
+        ErrorKind.RATE_LIMITED,
+        ErrorKind.PROVIDER_NOT_CONFIGURED,
+        ErrorKind.NOT_CACHED,
+    }
+)
+
 
 class ErrorDetail(Struct, frozen=True):
     message: str
@@ -64,8 +74,12 @@ def for_client(error: GatewayzError | LoadFailed) -> GatewayzError:
 
 
 def error_headers(error: GatewayzError) -> dict[str, str]:
-    """`Retry-After` where it is known, in whole seconds, never too early."""
-    return {} if error.retry_after is None else {"retry-after": str(max(1, math.ceil(error.retry_after)))}
+    """`Retry-After` where it is known, in whole seconds, never too early. Where asking again would change nothing,
+    OpenAI's clients are told so: by the status alone they would.
+    """
+    if error.retry_after is not None:
+        return {"retry-after": str(max(1, math.ceil(error.retry_after)))}
+    return {"x-should-retry": "false"} if error.kind in _FINAL else {}
 
 
 def error_body(error: GatewayzError) -> bytes:

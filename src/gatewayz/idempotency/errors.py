@@ -7,6 +7,7 @@ class StillRunning(GatewayzError):
     """The first request with this key has no answer yet."""
 
     kind = ErrorKind.IDEMPOTENCY_KEY_IN_USE
+    retry_after = 1.0
 
 
 class OtherRequest(InvalidRequest):
