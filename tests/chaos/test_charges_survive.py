@@ -1,4 +1,6 @@
-"""Four workers charge while they are killed and PostgreSQL is stopped: every charge counts, and counts once."""
+"""Four workers let requests in and charge for them while they are killed, Redis is emptied and PostgreSQL is stopped:
+every charge counts, and counts once.
+"""
 
 import asyncio
 import os
@@ -11,11 +13,13 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from redis.asyncio import Redis
 
 from gatewayz.core.ids import AccountId
+from gatewayz.credits.charging import journals_in
 from gatewayz.credits.settler import Settler
 from gatewayz.embedded.servers import Servers, embedded_servers
-from tests.chaos.charging_worker import CONFIG
+from tests.chaos.paying_worker import AT_ONCE, CONFIG
 from tests.chaos.run import ROOT
 from tests.support.credits_world import CreditsWorld, credits_world
 from tests.support.servers import embedded_for_tests, short_directory
@@ -23,7 +27,9 @@ from tests.support.servers import embedded_for_tests, short_directory
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 
 SEED = 20261127
-WORKERS, KILLS, STOPS = 4, 12, (4, 8)
+WORKERS, KILLS = 4, 12
+FLUSHES, STOPS = (1, 3, 6, 9), (4, 8)
+"""After which kills Redis is emptied, and PostgreSQL stopped."""
 CHARGES_BETWEEN_KILLS = 300
 FIRST = 1_000_000_000
 _LOOK_AGAIN = 0.02
@@ -32,10 +38,12 @@ _LOOK_AGAIN = 0.02
 class Fleet:
     """`killed` counts. What a worker has acknowledged stands in a file of its own."""
 
-    def __init__(self, url: str, directory: Path, accounts: list[AccountId]) -> None:
-        self.journals = directory / "charges"
+    def __init__(self, servers: Servers, directory: Path, accounts: list[AccountId]) -> None:
+        assert servers.database_url is not None
+        assert servers.redis_url is not None
+        self.data = directory / "gateway"
         self.killed = 0
-        self._url = url
+        self._urls = servers.database_url, servers.redis_url
         self._directory = directory
         self._accounts = [str(account) for account in accounts]
         self._workers: list[tuple[Process, Path]] = []
@@ -44,7 +52,7 @@ class Fleet:
     async def start_one(self) -> None:
         self._started += 1
         said = self._directory / f"{self._started}.acknowledged"
-        command = (sys.executable, "-m", "tests.chaos.charging_worker", self._url, str(self.journals), str(said))
+        command = (sys.executable, "-m", "tests.chaos.paying_worker", *self._urls, str(self.data), str(said))
         worker = await asyncio.create_subprocess_exec(*command, str(SEED + self._started), *self._accounts, cwd=ROOT)
         self._workers.append((worker, said))
 
@@ -92,17 +100,21 @@ def place() -> Iterator[tuple[Servers, Path]]:
 
 async def test_every_charge_counts_once_through_kills_and_restarts(place: tuple[Servers, Path], tmp_path: Path) -> None:
     servers, data = place
-    url = servers.database_url
+    url, redis_url = servers.database_url, servers.redis_url
     assert url is not None
+    assert redis_url is not None
     rng = random.Random(SEED)
     async with credits_world(url) as world:
         accounts = [await world.account(purchased=FIRST) for _ in range(3)]
-    fleet = Fleet(url, tmp_path, accounts)
+    fleet = Fleet(servers, tmp_path, accounts)
     try:
         for _ in range(WORKERS):
             await fleet.start_one()
         for number in range(KILLS):
             await fleet.until_charged(CHARGES_BETWEEN_KILLS)
+            if number in FLUSHES:
+                async with Redis.from_url(redis_url) as redis:
+                    await redis.flushall()
             if number in STOPS:
                 _stop_postgres(data)
                 await fleet.kill_one(rng)
@@ -116,8 +128,9 @@ async def test_every_charge_counts_once_through_kills_and_restarts(place: tuple[
     finally:
         fleet.end()
     async with credits_world(url) as world:
-        await Settler(fleet.journals, world.settlement, CONFIG).adopt()
-        assert list(fleet.journals.iterdir()) == []
+        journals = journals_in(fleet.data)
+        await Settler(journals, world.settlement, CONFIG).adopt()
+        assert list(journals.iterdir()) == []
         await _check(world, fleet, accounts)
 
 
@@ -127,8 +140,8 @@ async def _check(world: CreditsWorld, fleet: Fleet, accounts: list[AccountId]) -
     charged = {row["request_id"]: (row["account_id"], row["cost"]) for row in rows}
     assert len(acknowledged) >= KILLS * CHARGES_BETWEEN_KILLS
     assert {request: charged.get(request) for request in acknowledged} == acknowledged
-    # Written down, and then killed before anybody was told: each had one such request at most.
-    assert len(charged) - len(acknowledged) <= fleet.killed
+    # Written down, and then killed before anybody was told: only what was in flight.
+    assert len(charged) - len(acknowledged) <= fleet.killed * AT_ONCE
     assert sum(row["cost"] - row["charged"] for row in rows) == 0, "holds are upper bounds: nothing to write off"
     assert await world.drifts() == []
     for row in await world.database.fetch("SELECT id FROM tranches WHERE closed_at IS NULL"):

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -60,6 +61,7 @@ class Fuzz:
         document = requests.get(f"{self._gateway.url}/openapi.json", timeout=60).json()
         schema = schemathesis.openapi.from_dict(document)
         for found in schema.get_all_operations():
+            assert isinstance(found, Ok), found
             for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
                 self._operation(found.ok(), mode)
 
