@@ -53,6 +53,7 @@ from gatewayz.providers.config import ConfiguredProvider
 from gatewayz.providers.fetch import fetch_listing
 from gatewayz.providers.listing import Listing
 from gatewayz.responses import repository as responses_repository
+from gatewayz.responses import scripts as responses_scripts
 from gatewayz.responses.key import ResponseKeys
 from gatewayz.settings import Settings, SettingsInvalid, database_url
 from gatewayz.storage.audit import AuditLog
@@ -133,7 +134,8 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
         if redis is not None:
             stack.push_async_callback(redis.close)
             rng = random.Random()  # noqa: S311  jitter, not a secret
-            scripts = RedisScripts(redis.over, (*limits_scripts.ALL, *health_scripts.ALL), clock=clock, rng=rng)
+            texts = (*limits_scripts.ALL, *health_scripts.ALL, *responses_scripts.ALL)
+            scripts = RedisScripts(redis.over, texts, clock=clock, rng=rng)
             stack.push_async_callback(scripts.close)
         bus = _bus(url, redis)
         stack.push_async_callback(bus.close)

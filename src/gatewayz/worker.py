@@ -84,7 +84,7 @@ class Worker:
                 parts = await stack.enter_async_context(assembled(self._settings))
                 pay = await stack.enter_async_context(paying(parts))
                 await stack.enter_async_context(background({**_background_work(parts), **pay.works}))
-                self._app = _gateway(parts, pay, stack)
+                self._app = await _gateway(parts, pay, stack)
                 collect_rarely()
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
@@ -101,7 +101,7 @@ def _leave_with_parent() -> None:
         asyncio.get_running_loop().add_reader(parent.sentinel, signal.raise_signal, signal.SIGTERM)
 
 
-def _gateway(parts: Parts, pay: Paying, stack: AsyncExitStack) -> Gateway:
+async def _gateway(parts: Parts, pay: Paying, stack: AsyncExitStack) -> Gateway:
     dialects = {name: each.speak(parts.http) for name, each in DIALECTS.items() if each.speak is not None}
     spoken = {slug: each for slug, each in parts.providers.items() if each.provider.dialect in dialects}
     breakers = Breakers(parts.scripts, SystemClock(), parts.settings.health, prefix=f"gw:health:{parts.installation}:")
@@ -111,6 +111,7 @@ def _gateway(parts: Parts, pay: Paying, stack: AsyncExitStack) -> Gateway:
     inference = InferenceService(router, pay.turnstile, attempts, scores, SystemClock())
     shared = sharing(parts, pay.turnstile, inference)
     stack.push_async_callback(shared.flights.close)
+    await stack.enter_async_context(background(shared.works))
     routes = catalog_routes(frozenset(slug for slug, each in spoken.items() if each.enabled))
     registry = CollectorRegistry()
     register(parts.cache, registry)

@@ -19,8 +19,9 @@ from gatewayz.inference.turnstile import Pass, Turnstile, Wanted
 from gatewayz.limits.model import Admitted
 from gatewayz.responses import status
 from gatewayz.responses.answer import CachedAnswer
+from gatewayz.responses.continuation import continuation
 from gatewayz.responses.errors import NotCached
-from gatewayz.responses.flight import Begun, Failed, Flight, Lost
+from gatewayz.responses.flight import Begun, Failed, Flight, Lost, TooLongToFollow
 from gatewayz.responses.flights import Flights
 from gatewayz.responses.metrics import ResponsesCounts
 from gatewayz.responses.plan import Plan, Use, use_of
@@ -208,13 +209,14 @@ class Replies:
                 if (reply := await self._aboard(asked, flight, place, is_ours=is_ours)) is not None:
                     return reply
                 asked.is_alone = True
-            except TimeoutError:
+            except (TimeoutError, TooLongToFollow):
                 asked.is_alone = True
+                self._counts.alone["waited"] += 1
             except Failed as failed:
                 if failed.is_shared or (is_ours and flight.is_led):
                     raise failed.error.anew() from failed
             except Lost:
-                self._counts.takeovers += 1
+                pass  # who made it has gone: another may, or this one
             flight.leave(place)
         raise Unavailable("the same request of others failed again and again; try again in a moment")
 
@@ -237,7 +239,7 @@ class Replies:
         if is_ours and flight.is_led:
             return await self._led(asked, flight, place, begun)
         asked.let_in = asked.let_in or await self._let_in_free(asked.call, asked.stack)
-        return await self._followed(asked.call, flight, place, begun, asked.let_in)
+        return await self._followed(asked, flight, place, begun, asked.let_in)
 
     async def _begun(self, flight: Flight, *, is_ours: bool) -> Begun:
         try:
@@ -254,7 +256,7 @@ class Replies:
         call, plan = asked.call, asked.plan
         fwd = _FORWARDED.get(asked.reason, "miss")
         if call.request.is_streaming:
-            body, chunks = None, self._live(call, flight, place)
+            body, chunks = None, self._live(asked, flight, place)
             note = status.miss(fwd, asked.reason)
         else:
             body, chunks = await flight.until_complete(), None
@@ -271,12 +273,12 @@ class Replies:
         )
 
     async def _followed(
-        self, call: Call, flight: Flight, place: object, begun: Begun, let_in: Pass
+        self, asked: _Asked, flight: Flight, place: object, begun: Begun, let_in: Pass
     ) -> Reply | None:  # fmt: skip
-        note = status.collapsed()
+        call, note = asked.call, status.collapsed()
         body, chunks = None, None
         if call.request.is_streaming and begun.is_stream:
-            chunks = self._live(call, flight, place, let_in)
+            chunks = self._live(asked, flight, place, let_in)
         else:
             body = await flight.until_complete()
             if flight.entry is not None:
@@ -294,18 +296,35 @@ class Replies:
         )
 
     async def _live(
-        self, call: Call, flight: Flight, place: object, let_in: Pass | None = None
-    ) -> AsyncIterator[bytes]:  # fmt: skip
+        self, asked: _Asked, flight: Flight, place: object, let_in: Pass | None = None
+    ) -> AsyncIterator[bytes]:
         """What comes, as it comes. `let_in`: of who follows another."""
         try:
-            async for chunk in flight.read(place, shows_usage=call.request.shows_usage):
+            async for chunk in flight.read(place, shows_usage=asked.call.request.shows_usage):
                 yield chunk
         except Failed as failed:
             raise failed.error.anew() from failed
-        except Lost as lost:
-            raise ProviderFailed("the answer ended early, as the worker that made it has gone") from lost
+        except (Lost, TooLongToFollow):
+            yield await self._rest(asked, flight.all_bytes())
+            return
         if let_in is not None and flight.entry is not None:
             self._recall(flight.entry, status.collapsed(), let_in)
+
+    async def _rest(self, asked: _Asked, sent: bytes) -> bytes:
+        """What follows on the events that were sent, out of the same request's answer by somebody else. Raises
+        ProviderFailed where that one says something else.
+        """
+        async with self.reply(asked.call, asked.plan) as reply:
+            again = reply.body
+            if again is None and reply.chunks is not None:
+                again = b"".join([chunk async for chunk in reply.chunks])
+        rest = continuation(sent, again or b"")
+        if rest is None:
+            raise ProviderFailed(
+                "the worker that made this answer has gone, and the answer that was made anew goes on in another way; "
+                "send the request again"
+            )
+        return rest
 
 
 _FORWARDED = {Reason.NO_CACHE: "request", Reason.TOO_OLD: "stale"}

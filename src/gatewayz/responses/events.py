@@ -46,13 +46,13 @@ def data_of(event: bytes) -> bytes:
     return b"\n".join(lines)
 
 
-def assembled(stream: bytes) -> Json:
-    """The whole answer of a stream that was seen to its end, without an `id`. Raises NotKept for one that ended early,
-    that tells of an error, or that holds what cannot be put together.
+def assembled(stream: bytes, *, is_whole: bool = True) -> Json:
+    """The whole answer of a stream that was seen to its end, without an `id`. Raises NotKept for one that ended early
+    (unless it need not be `is_whole`), that tells of an error, or that holds what cannot be put together.
     """
     answer: Json = {"object": "chat.completion"}
     choices: dict[int, Json] = {}
-    for chunk in _chunks(stream):
+    for chunk in chunks_in(stream, is_whole=is_whole):
         if chunk.get("error"):
             raise NotKept(Reason.ERROR)
         answer |= {name: value for name, value in chunk.items() if name not in _NOT_COPIED and value is not None}
@@ -65,8 +65,8 @@ def assembled(stream: bytes) -> Json:
 _NOT_COPIED = ("id", "object", "choices", "error")
 
 
-def _chunks(stream: bytes) -> Iterator[Json]:
-    is_ended = False
+def chunks_in(stream: bytes, *, is_whole: bool) -> Iterator[Json]:
+    is_ended = not is_whole
     for event in split_events(stream):
         data = data_of(event)
         if not data:

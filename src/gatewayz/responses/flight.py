@@ -5,7 +5,7 @@ have still to read stays here until they have.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from msgspec import Struct
 
@@ -20,6 +20,10 @@ MOST_AHEAD = 256 * 1024
 
 class Lost(Exception):
     """Who made the answer has gone, and nobody will end it."""
+
+
+class TooLongToFollow(Exception):
+    """Another worker makes it, and it has become longer than what can be shared."""
 
 
 class Failed(Exception):
@@ -54,8 +58,8 @@ class _Piece(Struct, frozen=True, gc=False):
 class Flight:
     """`most_bytes`: of an answer that latecomers can still join.
 
-    `is_led`: it is made in this worker. `entry`: the answer in the form in which it is kept, once it is complete and
-    fit for that. `why_not`: else why not.
+    `is_led`: it is made in this worker. `is_followed`: whether other workers read it, where they can. `entry`: the
+    answer in the form in which it is kept, once it is complete and fit for that. `why_not`: else why not.
     """
 
     def __init__(self, on_abandoned: Callable[[], object], *, most_bytes: int) -> None:
@@ -68,6 +72,7 @@ class Flight:
         self._outcome: Exception | None = None
         self._is_complete = False
         self._changed = asyncio.get_running_loop().create_future()
+        self.is_followed: Callable[[], Awaitable[bool]] | None = None
         self.begun: Begun | None = None
         self.is_led = False
         self.entry: CachedAnswer | None = None
@@ -124,7 +129,7 @@ class Flight:
         self._is_complete = True
         self._notify()
 
-    def fail(self, outcome: Failed | Lost) -> None:
+    def fail(self, outcome: Failed | Lost | TooLongToFollow) -> None:
         self._outcome = outcome
         self._notify()
 
@@ -172,12 +177,12 @@ class Flight:
     def _moved(self, place: object, to: int) -> None:
         """A reader has read on. What is too long for latecomers is forgotten as soon as all have read it."""
         self._positions[place] = to
-        if self._size <= self._most_bytes:
-            return
-        slowest = min(self._positions.values())
-        del self._pieces[: slowest - self._first]
-        self._first = slowest
-        self._notify()
+        if self._size > self._most_bytes:
+            slowest = min(self._positions.values())
+            del self._pieces[: slowest - self._first]
+            self._first = slowest
+        if self._size > MOST_AHEAD:
+            self._notify()
 
     def _ahead(self) -> int:
         fastest = max(self._positions.values())
@@ -196,4 +201,4 @@ def _again(outcome: Exception) -> Exception:
     """An exception of one's own: a shared one would grow a traceback by all who raise it."""
     if isinstance(outcome, Failed):
         return Failed(outcome.error, is_shared=outcome.is_shared)
-    return Lost()
+    return type(outcome)()

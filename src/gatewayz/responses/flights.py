@@ -13,6 +13,9 @@ from gatewayz.responses.flight import Failed, Flight, Lost
 
 log = structlog.get_logger("gatewayz.responses")
 
+_LOOK_AGAIN = 1.0
+"""Seconds after which it is asked again whether other workers follow an answer that nobody reads here."""
+
 Make: TypeAlias = Callable[[Flight], Coroutine[Any, Any, None]]
 """Begins the flight, appends to it and ends it."""
 
@@ -54,8 +57,23 @@ class Flights:
             await asyncio.wait(set(self._tasks))
 
     def _abandoned(self, key: str | None, flight: Flight, task: "asyncio.Task[None]") -> None:
-        self._forget(key, flight)
-        task.cancel()
+        if flight.is_followed is None:
+            self._forget(key, flight)
+            task.cancel()
+        else:
+            watch = asyncio.get_running_loop().create_task(self._until_nobody_follows(key, flight, task))
+            self._tasks.add(watch)
+            watch.add_done_callback(self._tasks.discard)
+
+    async def _until_nobody_follows(self, key: str | None, flight: Flight, task: "asyncio.Task[None]") -> None:
+        """Nobody reads it here: but others may elsewhere."""
+        while flight.is_followed is not None and not flight.is_ended and not flight.readers:
+            if not await flight.is_followed():
+                if not flight.readers:
+                    self._forget(key, flight)
+                    task.cancel()
+                return
+            await asyncio.sleep(_LOOK_AGAIN)
 
     def _landed(self, key: str | None, flight: Flight, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

@@ -1,0 +1,155 @@
+"""An answer under way, shared by all workers: one makes it and writes down what comes, the others read that.
+
+What the leader writes is numbered, so that a record that was lost ends the following instead of leaving a gap. Where
+Redis does not answer, each worker makes its own.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from msgspec import Struct
+
+from gatewayz.cache.redis_scripts import Form, RedisScripts
+from gatewayz.core.clock import Clock
+from gatewayz.responses import scripts
+from gatewayz.responses.flight import Lost
+from gatewayz.responses.records import Chunk, Record, TooLong, read, written
+from gatewayz.responses.wakes import Wakes
+
+_WITHIN = 0.25
+"""Seconds that Redis may take where somebody waits."""
+_CLAIMED_WITHIN = 0.035
+_BEHIND = 1.0
+_LOOK_AGAIN = 0.25
+"""Seconds after which a follower looks without having been told to."""
+_AT_ONCE = 64
+_LOG_LASTS = 10_000
+"""Milliseconds for which a log is kept beyond its lease or its end."""
+_MARK_LASTS = 3_000
+_LATELY = 5_000
+"""Milliseconds after an answer was kept for which who begins it again looks once more: no look-up takes as long."""
+
+
+class Following(Struct, frozen=True):
+    """Another worker makes it."""
+
+    key: str
+    token: str
+
+
+class Lead:
+    """We make it, for as long as we say so. What is written is not waited for. `is_late`: the same answer was kept a
+    moment ago.
+    """
+
+    def __init__(self, fleet: "Fleet", key: str, token: str, *, is_late: bool) -> None:
+        self._fleet = fleet
+        self._keys = fleet.keys_of(key, token)
+        self._append = fleet.append_form(self._keys, token)
+        self._token = token
+        self._written = 0
+        self._size = 0
+        self._is_over = False
+        self.is_late = is_late
+        self._renewal = asyncio.get_running_loop().call_later(fleet.lease / 3, self._renew)
+
+    def write(self, record: Record) -> None:
+        if self._is_over:
+            return
+        data = written(record)
+        self._size += len(data)
+        if isinstance(record, Chunk) and self._size > self._fleet.most_bytes:
+            self._is_over = True
+            data = written(TooLong())
+        self._fleet.redis.post(self._append, (self._written, data), within=_BEHIND)
+        self._written += 1
+
+    def release(self, *, is_kept: bool) -> None:
+        """The record of its end is written, and the answer is kept or will not be."""
+        self._renewal.cancel()
+        self._fleet.release(self._keys, self._token, lately=_LATELY if is_kept else 0)
+
+    async def is_followed(self) -> bool:
+        return await self._fleet.is_followed(self._keys[2])
+
+    def _renew(self) -> None:
+        self._fleet.redis.post(self._append, (self._written, b""), within=_BEHIND)
+        self._renewal = asyncio.get_running_loop().call_later(self._fleet.lease / 3, self._renew)
+
+
+class Fleet:
+    """`prefix` of all keys. `lease`: seconds. `most_bytes`: of an answer that others can follow."""
+
+    def __init__(
+        self, redis: RedisScripts, wakes: Wakes, clock: Clock, *, prefix: str, lease: float, most_bytes: int
+    ) -> None:
+        self.redis = redis
+        self.lease = lease
+        self.most_bytes = most_bytes
+        self._wakes = wakes
+        self._clock = clock
+        self._prefix = prefix
+
+    async def claim(self, key: str) -> Lead | Following | None:
+        """None where Redis does not answer."""
+        token = secrets.token_hex(12)
+        said = await self.redis.run(
+            scripts.CLAIM, [self._lease_key(key)], (token, self._milliseconds), within=_CLAIMED_WITHIN
+        )
+        if said is None:
+            return None
+        if said[0] == 1:
+            return Lead(self, key, token, is_late=bool(said[1]))
+        return Following(key, said[1].decode())
+
+    async def follow(self, following: Following) -> AsyncIterator[Record]:
+        """What its maker writes, from the beginning. Raises Lost when that one has gone, or cannot be heard for the
+        length of a lease.
+        """
+        keys, at = self.keys_of(following.key, following.token), 0
+        heard = self._clock.monotonic()
+        with self._wakes.wake(following.token) as woken:
+            while True:
+                woken.clear()
+                asked = (following.token, at, _AT_ONCE, _MARK_LASTS)
+                said = await self.redis.run(scripts.FOLLOW, keys, asked, within=_WITHIN)
+                if said is not None:
+                    heard = self._clock.monotonic()
+                    is_made, records = said
+                    for record in records:
+                        at += 1
+                        yield read(record)
+                    if len(records) == _AT_ONCE:
+                        continue
+                    if not is_made:
+                        raise Lost
+                elif self._clock.monotonic() - heard > self.lease:
+                    raise Lost
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_AGAIN):
+                        await woken.wait()
+
+    def keys_of(self, key: str, token: str) -> tuple[str, str, str]:
+        """Lease, log and mark."""
+        lease = self._lease_key(key)
+        return lease, f"{lease}:log:{token}", f"{lease}:followed:{token}"
+
+    def append_form(self, keys: tuple[str, str, str], token: str) -> Form:
+        lasts = self._milliseconds + _LOG_LASTS
+        return self.redis.form(scripts.APPEND, keys, (token, self._milliseconds, lasts, self._wakes.channel), rest=2)
+
+    def release(self, keys: tuple[str, str, str], token: str, *, lately: int) -> None:
+        form = self.redis.form(scripts.RELEASE, keys, (token, lately, self._wakes.channel), rest=1)
+        self.redis.post(form, ("",), within=_BEHIND)
+
+    async def is_followed(self, mark: str) -> bool:
+        return bool(await self.redis.run(scripts.FOLLOWED, [mark], (), within=_WITHIN))
+
+    @property
+    def _milliseconds(self) -> int:
+        return int(self.lease * 1000)
+
+    def _lease_key(self, key: str) -> str:
+        return f"{self._prefix}{{{key}}}"
