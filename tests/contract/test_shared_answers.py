@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from decimal import Decimal
 
-import aiohttp
 import pytest
 from redis.asyncio import Redis
-from tests.support.cached_chats import Caller, Said, all_of, read, request
+from tests.support.cached_chats import Caller, Streaming, all_of
 from tests.support.gateway import RunningGateway, install, listed, listing, parts_of, serving, settings_for
 from tests.support.patience import PATIENCE
 from tests.support.servers import fresh_database
@@ -72,43 +71,6 @@ async def callers_of(workers: list[RunningGateway], settings: Settings) -> list[
     return [Caller(worker, made.secret) for worker in workers]
 
 
-class Streaming:
-    """A caller who reads a stream piece by piece, and may leave."""
-
-    def __init__(self, caller: Caller, question: str, **fields: object) -> None:
-        self._caller = caller
-        self._body = request(question, stream=True, **fields)
-        self.received = b""
-        self.first = asyncio.Event()
-        self.task = asyncio.create_task(self._read())
-
-    async def _read(self) -> Said:
-        caller = self._caller
-        async with (
-            caller.gateway.client(Authorization=f"Bearer {caller.secret}") as client,
-            client.post(caller.gateway.at("/v1/chat/completions"), json=self._body) as response,
-        ):
-            async for chunk in response.content.iter_any():
-                self.received += chunk
-                if b"Answer" in self.received:
-                    self.first.set()
-            return await read(_Read(response, self.received))  # type: ignore[arg-type]
-
-    async def until_first(self) -> None:
-        async with asyncio.timeout(PATIENCE):
-            await self.first.wait()
-
-
-class _Read:
-    def __init__(self, response: aiohttp.ClientResponse, body: bytes) -> None:
-        self.status = response.status
-        self.headers = response.headers
-        self._body = body
-
-    async def read(self) -> bytes:
-        return self._body
-
-
 @pytest.mark.parametrize("streams", ["none", "all", "half"])
 async def test_two_hundred_requests_at_once_over_four_workers_cost_one_call(
     upstream: TellingUpstream, callers: list[Caller], question: str, streams: str
@@ -134,10 +96,10 @@ async def test_followers_on_other_workers_receive_what_there_is_and_then_live(
 ) -> None:
     upstream.behaviour = "waits"
     leader = Streaming(callers[0], question)
-    await leader.until_first()
+    await leader.until_received(b"Answer")
     followers = [Streaming(caller, question) for caller in callers]
     for each in followers:
-        await each.until_first()
+        await each.until_received(b"Answer")
         assert b" of" not in each.received
     upstream.may_go.set()
     said = await asyncio.gather(leader.task, *[each.task for each in followers])
@@ -151,11 +113,11 @@ async def test_the_leaders_client_may_leave_and_nobody_notices(
 ) -> None:
     upstream.behaviour = "waits"
     leader = Streaming(callers[0], question)
-    await leader.until_first()
+    await leader.until_received(b"Answer")
     followers = [Streaming(caller, question) for caller in callers[1:]]
     whole = [asyncio.create_task(caller.ask(question)) for caller in callers[1:]]
     for each in followers:
-        await each.until_first()
+        await each.until_received(b"Answer")
     leader.task.cancel()
     await asyncio.wait({leader.task})
     await asyncio.sleep(0.2)  # the leader's worker has seen it go
@@ -171,10 +133,10 @@ async def test_the_provider_is_left_only_when_nobody_is_left(
 ) -> None:
     upstream.behaviour = "waits"
     everybody = [Streaming(callers[0], question)]
-    await everybody[0].until_first()
+    await everybody[0].until_received(b"Answer")
     everybody += [Streaming(caller, question) for caller in callers]
     for each in everybody:
-        await each.until_first()
+        await each.until_received(b"Answer")
     for each in everybody[:-1]:
         each.task.cancel()
         await asyncio.wait({each.task})

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from gatewayz.responses.events import assembled
 from tests.support.gateway import RunningGateway
+from tests.support.patience import PATIENCE
 
 MODEL = "acme/rocket-1"
 
@@ -58,8 +59,39 @@ class Caller:
             return await read(response)
 
 
+class Streaming:
+    """A caller who reads a stream piece by piece, and may leave. `received`: so far."""
+
+    def __init__(self, caller: Caller, question: str, **fields: object) -> None:
+        self._caller = caller
+        self._body = request(question, stream=True, **fields)
+        self._more = asyncio.Event()
+        self.received = b""
+        self.task = asyncio.create_task(self._read())
+
+    async def _read(self) -> Said:
+        caller = self._caller
+        async with (
+            caller.gateway.client(Authorization=f"Bearer {caller.secret}") as client,
+            client.post(caller.gateway.at("/v1/chat/completions"), json=self._body) as response,
+        ):
+            async for chunk in response.content.iter_any():
+                self.received += chunk
+                self._more.set()
+            return said(response, self.received)
+
+    async def until_received(self, part: bytes) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while part not in self.received:
+                self._more.clear()
+                await self._more.wait()
+
+
 async def read(response: aiohttp.ClientResponse) -> Said:
-    raw = await response.read()
+    return said(response, await response.read())
+
+
+def said(response: aiohttp.ClientResponse, raw: bytes) -> Said:
     headers = {name.lower(): value for name, value in response.headers.items()}
     is_stream = headers.get("content-type", "").startswith("text/event-stream")
     return Said(response.status, headers, raw, assembled(raw) if is_stream else json.loads(raw))

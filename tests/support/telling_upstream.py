@@ -19,13 +19,16 @@ USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 
 
 class TellingUpstream:
-    """`asked`: the bodies of all requests. `begun` is set with each, `left` when a caller goes before the end."""
+    """`asked`: the bodies of all requests. `words`: what it says instead, if anything. `begun` is set with each, and
+    `left` when a caller goes before the end.
+    """
 
     def __init__(self) -> None:
         self.url = ""
         self.behaviour = "tells"
         self.asked: list[dict[str, Any]] = []
         self.gap = 0.0
+        self.words = ""
         self.may_go = asyncio.Event()
         self.begun = asyncio.Event()
         self.left = asyncio.Event()
@@ -34,6 +37,7 @@ class TellingUpstream:
         self.behaviour = "tells"
         self.asked.clear()
         self.gap = 0.0
+        self.words = ""
         for each in (self.may_go, self.begun, self.left):
             each.clear()
 
@@ -53,7 +57,7 @@ class TellingUpstream:
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = json.loads(await request.read())
         self.asked.append(body)
-        words = f"Answer {len(self.asked)} of rocket".split()
+        words = (self.words or f"Answer {len(self.asked)} of rocket").split()
         self.begun.set()
         try:
             return await self._answer(request, body, words)
