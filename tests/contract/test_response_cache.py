@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
@@ -15,7 +16,8 @@ from tests.support.gateway import RunningGateway, listed, listing, parts_of, run
 from tests.support.patience import PATIENCE
 from tests.support.telling_upstream import USAGE, TellingUpstream
 
-from gatewayz.accounts.scopes import ACCOUNT, INFERENCE
+from gatewayz.accounts.scopes import ACCOUNT, ADMIN, INFERENCE
+from gatewayz.app import Parts
 from gatewayz.core.money import nano_usd
 from gatewayz.embedded.servers import Servers
 
@@ -306,3 +308,74 @@ async def test_no_prompt_and_no_account_name_stands_in_a_key_of_redis(
         keys = [str(key) for key in await redis.keys("*")]
     assert any(":chat:account-" in key for key in keys)
     assert not any(question in key or json.dumps(question) in key for key in keys)
+
+
+@pytest.mark.parametrize("by", ["account", "model", "tag", "key", "cache_type", "older_than"])
+async def test_answers_are_forgotten_by_whatever_names_them(
+    both: Both, upstream: TellingUpstream, caller: Caller, question: str, by: str
+) -> None:
+    async with parts_of(both[0].settings) as parts:
+        admin = await parts.keys.create(name="admin", account="admin", scopes=(ADMIN,))
+        account = await account_of(parts, caller)
+    for _ in range(2):
+        await caller.ask(question, cache={"tags": ["mine"]})
+    url = both[0].settings.redis_url()
+    assert url is not None
+    async with Redis.from_url(url) as redis:
+        (key,) = [
+            key.decode().partition(":chat:")[2]  # type: ignore[union-attr]
+            for key in await redis.keys(f"*:chat:account-{account}:*")
+        ]
+    aims: dict[str, dict[str, object]] = {
+        "account": {"account": account},
+        "model": {"model": MODEL},
+        "tag": {"tag": f"custom:{account}:mine"},
+        "key": {"cache_type": "chat", "key": key},
+        "cache_type": {"cache_type": "chat"},
+        "older_than": {"cache_type": "chat", "older_than": time.time() + 1},
+    }
+    async with (
+        both[0].client(Authorization=f"Bearer {admin.secret}") as client,
+        client.post(both[0].at("/api/system/cache/clear"), json=aims[by]) as response,
+    ):
+        cleared = await response.json()
+        assert response.status == 200, cleared
+    assert cleared["everywhere"]
+    assert cleared["cleared"] in (["chat"], [f"account:{account}"], [f"model:{MODEL}"], [f"custom:{account}:mine"])
+    assert not (await caller.ask(question)).is_hit
+    assert (await caller.ask(question)).is_hit
+    assert len(upstream.asked) == 2
+
+
+async def account_of(parts: Parts, caller: Caller) -> int:
+    return int((await parts.authentication.authenticate(caller.secret)).account_id)
+
+
+@pytest.mark.parametrize(
+    ("aim", "param"),
+    [
+        ({}, "cache_type"),
+        ({"tag": "account:1", "model": "m"}, "model"),
+        ({"key": "k"}, "key"),
+        ({"account": 1, "older_than": 5.0}, "older_than"),
+        ({"cache_type": "chats"}, "cache_type"),
+        ({"accounts": 1}, "accounts"),
+    ],
+)
+async def test_what_names_nothing_or_two_things_clears_nothing(both: Both, aim: dict[str, object], param: str) -> None:
+    async with parts_of(both[0].settings) as parts:
+        admin = await parts.keys.create(name="admin", account="admin", scopes=(ADMIN,))
+    async with (
+        both[0].client(Authorization=f"Bearer {admin.secret}") as client,
+        client.post(both[0].at("/api/system/cache/clear"), json=aim) as response,
+    ):
+        assert response.status in {400, 404, 422}
+        assert (await response.json())["error"]["param"] == param
+
+
+async def test_only_the_admin_key_clears(both: Both, caller: Caller) -> None:
+    async with (
+        both[0].client(Authorization=f"Bearer {caller.secret}") as client,
+        client.post(both[0].at("/api/system/cache/clear"), json={"cache_type": "chat"}) as response,
+    ):
+        assert response.status == 403

@@ -16,6 +16,7 @@ from gatewayz.api.admin.keys import key_routes
 from gatewayz.api.admin.limits import limit_routes
 from gatewayz.api.admin.plans import plan_routes
 from gatewayz.api.cache_admin import cache_routes
+from gatewayz.api.cache_clearing import clearing_routes
 from gatewayz.api.callers import Callers
 from gatewayz.api.credits import own_credit_routes
 from gatewayz.api.health import Check, health_routes
@@ -55,4 +56,5 @@ def control_routers(parts: ControlParts) -> list[APIRouter]:
         own_credit_routes(callers, parts.cache, parts.credits),
         credit_routes(callers, parts.credits, parts.ledger),
         cache_routes(parts.cache, callers),
+        clearing_routes(callers, parts.cache),
     ]

@@ -304,6 +304,12 @@ class Cache:
         shelf = self._shelves[entity]
         return await self._invalidations.kill({shelf.entity: [key]}, floor=floor)
 
+    async def invalidate_text(self, name: str, text: str | None) -> Cleared:
+        """As `invalidate`, for the name of an entity and a key as it is written, None for every key. Raises
+        UnknownEntity, which names the nearest that there are.
+        """
+        return await self.invalidate(self._shelves.by_name(name).entity, ALL if text is None else text)
+
     async def invalidate_tag(self, tag: str, *, floor: int = 0) -> Cleared:
         """The same for all values that carry the tag, and for all entities that hang on one whose values may."""
         return await self._invalidations.kill({}, tags=[tag], floor=floor)

@@ -260,6 +260,7 @@ class Replies:
             note = status.miss(fwd, asked.reason)
         else:
             body, chunks = await flight.until_complete(), None
+            await self._until_kept(asked, flight)
             why_not = flight.why_not or (None if plan.controls.may_store else Reason.NO_STORE)
             note = status.miss(fwd, asked.reason, is_stored=why_not is None, why_not=why_not)
         self._count(note)
@@ -307,8 +308,16 @@ class Replies:
         except (Lost, TooLongToFollow):
             yield await self._rest(asked, flight.all_bytes())
             return
+        await self._until_kept(asked, flight)
         if let_in is not None and flight.entry is not None:
             self._recall(flight.entry, status.collapsed(), let_in)
+
+    async def _until_kept(self, asked: _Asked, flight: Flight) -> None:
+        """Who has an answer made anew is not told the former one by his next request. The others are kept from that by
+        the flight, which is found until its answer is kept.
+        """
+        if asked.is_alone:
+            await flight.is_closed.wait()
 
     async def _rest(self, asked: _Asked, sent: bytes) -> bytes:
         """What follows on the events that were sent, out of the same request's answer by somebody else. Raises

@@ -1,0 +1,97 @@
+"""Make the cache forget, in every worker before it answers. Admin key only."""
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from gatewayz.api.admin.forms import Form
+from gatewayz.api.admin.route import MISSING, admin_router
+from gatewayz.api.callers import Callers
+from gatewayz.cache.cache import Cache
+from gatewayz.cache.errors import UnknownEntity
+from gatewayz.cache.invalidation import Cleared
+from gatewayz.cache.scope import tag_of
+from gatewayz.core.errors import ErrorKind, GatewayzError, InvalidRequest
+
+_Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class ClearForm(Form):
+    """One of `cache_type` (an entity; with `key` one value of it), `tag`, `account`, `model`, `prefix` (of entities'
+    names) and `older_than` (Unix seconds when a value was loaded, of all or of those of `cache_type` or `prefix`).
+    """
+
+    cache_type: _Name | None = None
+    key: _Name | None = None
+    tag: _Name | None = None
+    account: int | None = Field(None, ge=1)
+    model: _Name | None = None
+    prefix: _Name | None = None
+    older_than: float | None = Field(None, ge=0)
+
+
+class ClearedForm(Form):
+    """`cleared`: the entities, or the tag. `entries`, `bytes`: what the memory of the worker that answers held of them.
+    `shared`: how many single values went from Redis; whole entities and tags die there in one step, however many they
+    are. `everywhere`: all workers know.
+    """
+
+    cleared: tuple[str, ...]
+    entries: int
+    bytes: int
+    shared: int
+    seconds: float
+    everywhere: bool
+
+
+def clearing_routes(callers: Callers, cache: Cache) -> APIRouter:
+    router = admin_router(callers, "/api/system/cache")
+
+    @router.post("/clear", responses=MISSING)
+    async def clear(form: ClearForm) -> ClearedForm:
+        """Forget what is kept under a key, a tag, an account, a model, a kind, or since before a time."""
+        try:
+            cleared = await _clear(cache, form)
+        except UnknownEntity as error:
+            raise GatewayzError(str(error), param="cache_type", kind=ErrorKind.NOT_FOUND) from error
+        return ClearedForm(
+            cleared=tuple(tag_of(name) or name for name in cleared.entities),
+            entries=cleared.entries,
+            bytes=cleared.bytes,
+            shared=cleared.shared,
+            seconds=cleared.seconds,
+            everywhere=cleared.everywhere,
+        )
+
+    return router
+
+
+async def _clear(cache: Cache, form: ClearForm) -> Cleared:
+    _check(form)
+    tag = form.tag
+    if form.account is not None:
+        tag = f"account:{form.account}"
+    elif form.model is not None:
+        tag = f"model:{form.model}"
+    if tag is not None:
+        return await cache.invalidate_tag(tag)
+    if form.cache_type is not None and form.older_than is None:
+        return await cache.invalidate_text(form.cache_type, form.key)
+    return await cache.clear(form.cache_type or form.prefix or "", older_than=form.older_than)
+
+
+def _check(form: ClearForm) -> None:
+    aims = [name for name in ("cache_type", "tag", "account", "model", "prefix") if getattr(form, name) is not None]
+    if len(aims) > 1:
+        raise InvalidRequest(f"{aims[0]!r} and {aims[1]!r} name two things: clear one after the other", param=aims[1])
+    if form.key is not None and (form.cache_type is None or form.older_than is not None):
+        raise InvalidRequest("'key' needs 'cache_type' beside it, and no more", param="key")
+    if form.older_than is not None and aims and aims[0] not in ("cache_type", "prefix"):
+        raise InvalidRequest(
+            f"'older_than' goes with 'cache_type' or 'prefix', not with {aims[0]!r}", param="older_than"
+        )
+    if not aims and form.older_than is None:
+        raise InvalidRequest(
+            "name what to clear: 'cache_type', 'tag', 'account', 'model', 'prefix' or 'older_than'", param="cache_type"
+        )
