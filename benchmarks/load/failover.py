@@ -75,16 +75,18 @@ async def _measured(lab: Lab, count: int, tell: Tell) -> dict[str, Asked]:
 
 async def _ask(server: Server, key: str, count: int) -> tuple[int, list[float]]:
     host, port = server.address
-    body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]})
+    asked = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     numbers, seconds, answered = iter(range(count)), [], 0
 
     async def caller(client: aiohttp.ClientSession) -> None:
         nonlocal answered
-        for _ in numbers:
+        for number in numbers:
+            body = json.dumps({**asked, "seed": number})  # none is answered from the cache
             began = time.perf_counter()
             async with client.post(f"http://{host}:{port}/v1/chat/completions", data=body, headers=headers) as said:
-                answered += said.status == 200 and b"Hello" in await said.read()
+                read = await said.read()
+                answered += said.status == 200 and b"Hello" in read
             seconds.append(time.perf_counter() - began)
 
     async with aiohttp.ClientSession() as client:
