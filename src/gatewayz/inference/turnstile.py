@@ -123,7 +123,7 @@ class Turnstile:
     async def _admitted(self, ask: Ask) -> Admitted:
         if ask.hold and self._journal.is_failing:
             raise Unavailable("what requests cost cannot be written down now, so none that costs anything is let in")
-        failure = Unavailable("other requests of this account took what was set aside for it; try again in a moment")
+        failure: Unavailable | None = None
         for _ in range(_TRIES):
             outcome = await self._admission.admit(ask)
             if isinstance(outcome, Admitted):
@@ -140,7 +140,9 @@ class Turnstile:
                 await self._fund(ask, outcome)
             except Unavailable as error:  # Redis may have gone between: then this worker goes on alone
                 failure = error
-        raise failure
+        raise failure or Unavailable(
+            "other requests of this account took what was set aside for it; try again in a moment"
+        )
 
     async def _fund(self, ask: Ask, outcome: Unfunded) -> None:
         owner = Owner(ask.account_id, ask.purse, self._place if outcome.is_local else SHARED)
