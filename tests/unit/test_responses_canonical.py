@@ -1,6 +1,7 @@
 """What makes two requests the same, and two others not, one rule after the other."""
 
 import json
+import random
 from typing import Any
 
 import msgspec
@@ -10,8 +11,11 @@ from openai.types.chat import completion_create_params
 from gatewayz.core.ids import AccountId, ApiKeyId
 from gatewayz.inference import model
 from gatewayz.responses.canonical import NoCanonicalForm, canonical, decoded
+from gatewayz.responses.config import ResponsesConfig
 from gatewayz.responses.fields import FIELDS, OPENAI
 from gatewayz.responses.key import ResponseKeys, Sharing, Tenant
+from gatewayz.responses.plan import Plans
+from gatewayz.responses.reasons import Reason
 
 CHAT: dict[str, Any] = {"model": "acme/rocket-1", "messages": [{"role": "user", "content": "Hi"}]}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
@@ -36,7 +40,7 @@ def test_every_field_that_the_official_sdk_can_send_has_a_class() -> None:
 
 
 def test_every_field_that_the_gateway_reads_of_a_request_has_a_class() -> None:
-    assert {field.encode_name for field in msgspec.structs.fields(model._ReadFields)} <= set(FIELDS)
+    assert {field.encode_name for field in msgspec.structs.fields(model._ReadChat)} <= set(FIELDS)
 
 
 @pytest.mark.parametrize(
@@ -184,3 +188,14 @@ def test_nothing_of_the_request_stands_in_its_key() -> None:
     assert len(digest) == 64
     assert int(digest, 16)
     assert "s" * 8 not in repr(keys)
+
+
+def test_a_request_that_cannot_be_told_in_one_way_is_served_past_the_cache() -> None:
+    body = b'{"model":"m","messages":[{"role":"user","content":"Hi"}],"seed":%b}'
+    assert model.parse_chat_request(body % b"1e2").values is not None
+    request = model.parse_chat_request(body % b"1e400")
+    assert request.values is None
+    assert bytes(request.body["seed"]) == b"1e400"
+    plans = Plans(ResponseKeys(b"s" * 32, Sharing.ACCOUNT), ResponsesConfig(), ttl=60, rng=random.Random(0))
+    plan = plans.of(Tenant(AccountId(1), ApiKeyId("a")), request.values, [])
+    assert (plan.key, plan.why_not) == (None, Reason.UNREADABLE)

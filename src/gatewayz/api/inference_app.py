@@ -57,7 +57,7 @@ class ChatApp:
         preferences = preferences_of(request.body, self._providers)
         for model in (request.model, *preferences.models):
             authorize_model(caller, model)
-        plan = self._plans.of(Tenant(caller.account_id, caller.key_id), body, scope["headers"])
+        plan = self._plans.of(Tenant(caller.account_id, caller.key_id), request.values, scope["headers"])
 
         async def run(send: Send, generation: str) -> None:
             call = Call(caller=caller, generation=generation, request=request, body=body, preferences=preferences)

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from gatewayz.core.errors import InvalidRequest
 from gatewayz.providers.dialects.chat import Endpoint
+from gatewayz.responses.canonical import NoCanonicalForm, decoded
 
 OWN_FIELDS = ("provider", "models", "cache")
 """Of a request's body they are for the gateway: no provider is sent them."""
@@ -35,16 +36,23 @@ class _ReadEmbedding(Struct):
     input: str | list[Any]
 
 
+# The latter two: text that is no UTF-8, and nesting deeper than the interpreter's stack.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 Read = TypeVar("Read", _ReadChat, _ReadCompletion, _ReadEmbedding)
 
 
 class ChatRequest(Struct, frozen=True, kw_only=True):
-    """`shows_usage`: the caller wants a stream to end with what it used. `prompts`: how many are to be completed."""
+    """`shows_usage`: the caller wants a stream to end with what it used. `body`: its fields, each still encoded.
+    `values`: the same decoded, where somebody will look at all of them and they can be told in one way only. `prompts`:
+    how many are to be completed.
+    """
 
     model: str
     is_streaming: bool
     shows_usage: bool
     body: dict[str, msgspec.Raw]
+    values: dict[str, Any] | None = None
     endpoint: Endpoint = Endpoint.CHAT
     prompts: int = 1
 
@@ -62,11 +70,22 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
 
 def parse_chat_request(body: bytes) -> ChatRequest:
     """Raises InvalidRequest that names the field."""
-    read, fields = _read(body, _ReadChat, "a chat request")
+    try:
+        values = decoded(body)
+        read, fields = msgspec.convert(values, _ReadChat), msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except NoCanonicalForm:
+        values = None
+        read, fields = _read(body, _ReadChat, "a chat request")
+    except _UNREADABLE as error:
+        raise _refusal(error, "a chat request") from error
     if not read.messages:
         raise InvalidRequest("'messages' must hold at least one message", param="messages")
     return ChatRequest(
-        model=read.model, is_streaming=bool(read.stream), shows_usage=_shows_usage(read.stream_options), body=fields
+        model=read.model,
+        is_streaming=bool(read.stream),
+        shows_usage=_shows_usage(read.stream_options),
+        body=fields,
+        values=values,
     )
 
 
@@ -99,13 +118,16 @@ def parse_embedding_request(body: bytes) -> ChatRequest:
 def _read(body: bytes, kind: type[Read], what: str) -> tuple[Read, dict[str, msgspec.Raw]]:
     try:
         return msgspec.json.decode(body, type=kind), msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except msgspec.ValidationError as error:
-        where, path = str(error).partition(" - at `$")[::2]
-        field = path.strip("`").lstrip(".").partition("[")[0] or _missing_field(str(error))
-        raise InvalidRequest(f"the request body is not {what}: {where}", param=field) from error
-    # The latter two: text that is no UTF-8, and nesting deeper than the interpreter's stack.
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequest(f"the request body is not JSON: {error}") from error
+    except _UNREADABLE as error:
+        raise _refusal(error, what) from error
+
+
+def _refusal(error: Exception, what: str) -> InvalidRequest:
+    if not isinstance(error, msgspec.ValidationError):
+        return InvalidRequest(f"the request body is not JSON: {error}")
+    where, path = str(error).partition(" - at `$")[::2]
+    field = path.strip("`").lstrip(".").partition("[")[0] or _missing_field(str(error))
+    return InvalidRequest(f"the request body is not {what}: {where}", param=field)
 
 
 def _shows_usage(options: _StreamOptions | None) -> bool:

@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from gatewayz.responses.answer import CachedAnswer
-from gatewayz.responses.canonical import NoCanonicalForm, canonical, decoded
+from gatewayz.responses.canonical import NoCanonicalForm, canonical
 from gatewayz.responses.config import ResponsesConfig
 from gatewayz.responses.controls import DEFAULT, Controls, controls_of
 from gatewayz.responses.eligibility import why_not_looked_up
@@ -46,15 +45,12 @@ class Plans:
         self._ttl = ttl
         self._rng = rng
 
-    def of(self, tenant: Tenant, body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Plan:
-        """`body`: of a request that is one. Raises InvalidRequest for controls that are none."""
-        try:
-            fields = decoded(body)
-        except (NoCanonicalForm, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    def of(self, tenant: Tenant, fields: dict[str, Any] | None, headers: Iterable[tuple[bytes, bytes]]) -> Plan:
+        """`fields`: as `canonical.decoded` gives them, None for a request that it cannot read. Raises InvalidRequest
+        for controls that are none.
+        """
+        if fields is None:
             return Plan(controls=controls_of(headers, None), why_not=Reason.UNREADABLE)
-        return self._of(tenant, fields, headers)
-
-    def _of(self, tenant: Tenant, fields: dict[str, Any], headers: Iterable[tuple[bytes, bytes]]) -> Plan:
         controls = controls_of(headers, fields.get("cache"))
         if not self._config.enabled:
             return Plan(controls=controls, why_not=Reason.DISABLED)
