@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks.load import catalog_routes, failover, made_up_keys, revocation, start_time, sync_time
+from benchmarks.load import catalog_routes, failover, kept_answers, made_up_keys, revocation, start_time, sync_time
 from benchmarks.load.lab import Lab, laboratory
 from benchmarks.machine import commit, description
 from benchmarks.micro import admission
@@ -20,6 +20,7 @@ BENCHMARKS: Mapping[str, Callable[[Lab, Options, Tell], Iterator[Figure]]] = {
     "start": start_time.run,
     "revocation": revocation.run,
     "made_up_keys": made_up_keys.run,
+    "kept_answers": kept_answers.run,
     "admission": admission.run,
     "failover": failover.run,
 }

@@ -1,6 +1,7 @@
 """The peer: the least that an ASGI application can do, under the same server with the same options as the gateway.
 
-It sends recorded answers, head and body, one after the other in a cycle, whatever it is asked.
+It sends recorded answers, head and body, one after the other in a cycle, whatever it is asked. The body of a POST it
+reads to its end.
 
 Run: python -m benchmarks.load.bare_app FILE PORT
 """
@@ -29,7 +30,12 @@ class RecordedAnswer(Struct, frozen=True):
 def bare_app(answers: Sequence[RecordedAnswer]) -> Callable[..., Awaitable[None]]:
     messages = cycle([_messages(answer) for answer in answers])
 
-    async def app(_scope: Message, _receive: object, send: Callable[[Message], Awaitable[None]]) -> None:
+    async def app(
+        scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+    ) -> None:
+        if scope["method"] == "POST":
+            while (await receive()).get("more_body"):
+                pass
         start, body = next(messages)
         await send(start)
         await send(body)

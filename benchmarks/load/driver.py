@@ -68,10 +68,13 @@ def one_at_a_time(address: Address, request: bytes, expected: Expected, *, count
     return sorted(took)
 
 
-def get(address: Address, target: str, headers: Sequence[tuple[str, str]] = ()) -> bytes:
-    """The bytes of a GET request."""
-    lines = [f"GET {target} HTTP/1.1", f"host: {address[0]}:{address[1]}", *(f"{name}: {v}" for name, v in headers)]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+def get(address: Address, target: str, headers: Sequence[tuple[str, str]] = (), body: bytes = b"") -> bytes:
+    """The bytes of a GET request, or with a body of a POST."""
+    lines = [f"{'POST' if body else 'GET'} {target} HTTP/1.1", f"host: {address[0]}:{address[1]}"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    if body:
+        lines += ["content-type: application/json", f"content-length: {len(body)}"]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
 
 class _Reader:

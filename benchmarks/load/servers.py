@@ -64,17 +64,19 @@ def workers_of(process: subprocess.Popen[bytes]) -> tuple[psutil.Process, ...]:
     return workers
 
 
-def fetch(address: Address, target: str, headers: Sequence[tuple[str, str]] = ()) -> RecordedAnswer:
-    """One answer as it is sent, still in its content coding."""
+def fetch(address: Address, target: str, headers: Sequence[tuple[str, str]] = (), body: bytes = b"") -> RecordedAnswer:
+    """One answer as it is sent, still in its content coding; to a POST, if there is a body to send."""
     connection = http.client.HTTPConnection(*address, timeout=30)
     try:
-        connection.putrequest("GET", target, skip_accept_encoding=True)
+        connection.putrequest("POST" if body else "GET", target, skip_accept_encoding=True)
         for name, value in headers:
             connection.putheader(name, value)
-        connection.endheaders()
+        if body:
+            connection.putheader("content-length", str(len(body)))
+        connection.endheaders(body or None)
         response = connection.getresponse()
-        body = response.read()
+        said = response.read()
     finally:
         connection.close()
     sent = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.getheaders()]
-    return RecordedAnswer(response.status, sent, body)
+    return RecordedAnswer(response.status, sent, said)

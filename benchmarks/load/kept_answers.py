@@ -1,0 +1,52 @@
+"""A chat that was asked before, the whole way (key, limits, credits, metrics), beside a bare ASGI application that
+reads the same body and sends the same bytes.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterator
+
+from benchmarks.load.lab import GATEWAYZ, Installed, Lab
+from benchmarks.load.servers import fetch, gateway
+from benchmarks.load.side_by_side import Case, compare
+from benchmarks.machine import cores
+from benchmarks.options import Options, Tell
+from benchmarks.result import Figure
+
+SHARE = 0.45
+_PATH = "/v1/chat/completions"
+_TEXT = "The quick brown fox jumps over the lazy dog. " * 20
+_LIMITS = ("requests_per_minute=1000000000", "tokens_per_minute=1000000000000")
+
+
+def run(lab: Lab, options: Options, tell: Tell) -> Iterator[Figure]:
+    installed = lab.empty("kept-answers")
+    with gateway(installed, core=cores()[0]) as server:
+        keys = {"no limits": _made_key(installed), "two limits": _made_key(installed, *_LIMITS)}
+        for limits, key in keys.items():
+            for form in ("whole", "streamed"):
+                case = _case(f"a chat asked before, {form}, {limits}", key, is_streaming=form == "streamed")
+                fetch(server.address, _PATH, case.headers, case.body)  # is kept now
+                tell(case.name)
+                yield from compare(case, server, lab.place, options).figures("response cache")
+
+
+def _case(name: str, key: str, *, is_streaming: bool) -> Case:
+    asked = {"model": "demo/echo", "messages": [{"role": "user", "content": _TEXT}], "stream": is_streaming}
+    return Case(
+        name=name,
+        targets=(_PATH,),
+        headers=(("authorization", f"Bearer {key}"),),
+        body=json.dumps(asked).encode(),
+        bar=SHARE,
+        latency=True,
+    )
+
+
+def _made_key(installed: Installed, *limits: str) -> str:
+    words = [word for limit in limits for word in ("--limit", limit)]
+    command = [str(GATEWAYZ), "keys", "create", "--name", "bench", "--credits", "10", *words, "--json"]
+    place = installed.data_dir.parent
+    done = subprocess.run(command, env=installed.environment, cwd=place, capture_output=True, check=True, timeout=60)
+    key: str = json.loads(done.stdout)["key"]
+    return key
