@@ -11,10 +11,9 @@ from gatewayz.core.errors import GatewayzError, RequestTooLarge
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The whole body. Raises RequestTooLarge as soon as it is known to be."""
-    too_large = RequestTooLarge(f"the request body is larger than {limit} bytes")
     stated = header(scope, b"content-length")
     if stated is not None and stated.isdigit() and int(stated) > limit:
-        raise too_large
+        raise _too_large(limit)
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -24,10 +23,14 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         chunk: bytes = message.get("body", b"")
         size += len(chunk)
         if size > limit:
-            raise too_large
+            raise _too_large(limit)
         chunks.append(chunk)
         if not message.get("more_body"):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _too_large(limit: int) -> RequestTooLarge:
+    return RequestTooLarge(f"the request body is larger than {limit} bytes")
 
 
 class ClientGone(Exception):

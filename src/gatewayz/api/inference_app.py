@@ -16,6 +16,7 @@ from gatewayz.inference.preferences import preferences_of
 from gatewayz.inference.replies import Replies, Reply
 from gatewayz.inference.service import Call
 from gatewayz.limits.errors import RateLimited
+from gatewayz.responses.answer import CachedAnswer
 from gatewayz.responses.key import Tenant
 from gatewayz.responses.plan import Plan, Plans
 
@@ -59,18 +60,27 @@ class ChatApp:
             authorize_model(caller, model)
         plan = self._plans.of(Tenant(caller.account_id, caller.key_id), request.values, scope["headers"])
 
+        def called(generation: str) -> Call:
+            return Call(caller=caller, generation=generation, request=request, body=body, preferences=preferences)
+
         async def run(send: Send, generation: str) -> None:
-            call = Call(caller=caller, generation=generation, request=request, body=body, preferences=preferences)
-            await self._answer(call, plan, send, own_headers)
+            await self._answer(called(generation), plan, send, own_headers)
 
         if (name := name_of(scope)) is not None:
             once = self._idempotency.named(caller.key_id, name, scope["path"], body)
             await self._only_once.answer(once, run, send, own_headers)
+        elif (entry := self._replies.at_hand(plan)) is not None:
+            await self._answer(called(random_id("gen")), plan, send, own_headers, entry)
         else:
             await unless_gone(receive, run(send, random_id("gen")))
 
-    async def _answer(self, call: Call, plan: Plan, send: Send, own_headers: Headers) -> None:
+    async def _answer(
+        self, call: Call, plan: Plan, send: Send, own_headers: Headers, entry: CachedAnswer | None = None
+    ) -> None:
         try:
+            if entry is not None:
+                await _send(await self._replies.at_once(call, entry), call, send, own_headers)
+                return
             async with self._replies.reply(call, plan) as reply:
                 await _send(reply, call, send, own_headers)
         except RateLimited as refused:

@@ -11,7 +11,6 @@ from gatewayz.cache.cache import Cache
 from gatewayz.cache.flight import Served as Tier
 from gatewayz.core.clock import Clock
 from gatewayz.core.errors import ProviderFailed, Unavailable
-from gatewayz.core.ids import random_id
 from gatewayz.inference.estimate import Estimate
 from gatewayz.inference.making import Maker
 from gatewayz.inference.service import Call, InferenceService
@@ -93,6 +92,21 @@ class Replies:
         self._clock = clock
         self._wait = wait
 
+    def at_hand(self, plan: Plan) -> CachedAnswer | None:
+        """The answer in this worker's memory, if it will do."""
+        if plan.key is None or not plan.controls.may_read:
+            return None
+        entry = self._cache.peek(CHAT, plan.key)
+        return entry if entry is not None and self._is_fresh(entry, plan) else None
+
+    async def at_once(self, call: Call, entry: CachedAnswer) -> Reply:
+        """What is at hand, for who may have it: with nothing to wait for but the limits. Raises RateLimited."""
+        wanted = _free(call)
+        let_in = await self._turnstile.admit(wanted)
+        reply = self._recalled(call, entry, status.hit(entry, self._clock.now(), "L1"), let_in)
+        self._turnstile.settle(wanted, let_in, 0.0)
+        return reply
+
     @asynccontextmanager
     async def reply(self, call: Call, plan: Plan) -> AsyncIterator[Reply]:
         """Leaving the context ends what is done for this caller alone.
@@ -154,7 +168,7 @@ class Replies:
 
     def _written(self, call: Call, entry: CachedAnswer) -> bytes:
         request, now = call.request, int(self._clock.now())
-        id_ = random_id("chatcmpl")
+        id_ = f"chatcmpl_{call.generation.rpartition('_')[2]}"
         if request.is_streaming:
             return entry.as_stream(id_, now, shows_usage=request.shows_usage)
         return entry.as_whole(id_, now)
@@ -164,15 +178,7 @@ class Replies:
 
     async def _let_in_free(self, call: Call, stack: AsyncExitStack) -> Pass:
         """Who needs nobody to work for him counts against the limits on requests, and pays nothing."""
-        wanted = Wanted(
-            caller=call.caller,
-            generation=call.generation,
-            model=call.request.model,
-            offers=(),
-            estimate=_NOTHING,
-            is_streaming=call.request.is_streaming,
-        )
-        return await stack.enter_async_context(self._turnstile.passed(wanted))
+        return await stack.enter_async_context(self._turnstile.passed(_free(call)))
 
     async def _direct(self, call: Call, plan: Plan, stack: AsyncExitStack) -> Reply:
         """As if there were no cache."""
@@ -225,9 +231,10 @@ class Replies:
         if asked.is_alone:
             return None
         entry = self._cache.peek(CHAT, asked.key)
-        if entry is None or use_of(entry, asked.plan.controls, self._clock.now()) is not Use.FRESH:
-            return None
-        return entry
+        return entry if entry is not None and self._is_fresh(entry, asked.plan) else None
+
+    def _is_fresh(self, entry: CachedAnswer, plan: Plan) -> bool:
+        return use_of(entry, plan.controls, self._clock.now()) is Use.FRESH
 
     async def _aboard(self, asked: _Asked, flight: Flight, place: object, *, is_ours: bool) -> Reply | None:
         """None where the answer cannot be had in the form that was asked for. Raises TimeoutError where another keeps
@@ -334,6 +341,17 @@ class Replies:
                 "send the request again"
             )
         return rest
+
+
+def _free(call: Call) -> Wanted:
+    return Wanted(
+        caller=call.caller,
+        generation=call.generation,
+        model=call.request.model,
+        offers=(),
+        estimate=_NOTHING,
+        is_streaming=call.request.is_streaming,
+    )
 
 
 _FORWARDED = {Reason.NO_CACHE: "request", Reason.TOO_OLD: "stale"}

@@ -88,11 +88,15 @@ class Turnstile:
     async def passed(self, wanted: Wanted) -> AsyncIterator[Pass]:
         """Raises RateLimited, InsufficientQuota, PriceUnknown or Unavailable; then nothing was taken."""
         began = self._clock.monotonic()
-        let_in = Pass(await self._admitted(self._ask(wanted)))
+        let_in = await self.admit(wanted)
         try:
             yield let_in
         finally:
-            self._settle(wanted, let_in, self._clock.monotonic() - began)
+            self.settle(wanted, let_in, self._clock.monotonic() - began)
+
+    async def admit(self, wanted: Wanted) -> Pass:
+        """As `passed`, for who settles at once, whatever happens."""
+        return Pass(await self._admitted(self._ask(wanted)))
 
     def _ask(self, wanted: Wanted) -> Ask:
         caller = wanted.caller
@@ -149,7 +153,8 @@ class Turnstile:
         funding = self._local if outcome.is_local else self._shared
         await funding.fill(owner, outcome.short_by, outcome.tranche, hold=ask.hold)
 
-    def _settle(self, wanted: Wanted, let_in: Pass, seconds: float) -> None:
+    def settle(self, wanted: Wanted, let_in: Pass, seconds: float) -> None:
+        """The request has ended, so many seconds after it was let in."""
         admitted, usage = let_in.admitted, let_in.usage
         spent = NanoUsd(0)
         if let_in.offer is not None:
