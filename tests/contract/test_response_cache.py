@@ -6,12 +6,13 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from openai import AsyncOpenAI
 from redis.asyncio import Redis
-from tests.support.cached_chats import MODEL, Caller, request
+from tests.support.cached_chats import MODEL, Caller, all_of, request
 from tests.support.gateway import RunningGateway, listed, listing, parts_of, running_gateway
 from tests.support.patience import PATIENCE
 from tests.support.telling_upstream import USAGE, TellingUpstream
@@ -217,6 +218,31 @@ async def test_errors_are_never_kept(upstream: TellingUpstream, caller: Caller, 
     assert refused.status in {400, 502}
     upstream.behaviour = "tells"
     assert (await caller.ask(question)).text == "Answer 2 of rocket"
+
+
+async def test_the_answer_of_a_fallback_is_not_kept_as_that_of_the_model_in_its_place(
+    upstream: TellingUpstream, caller: Caller, question: str
+) -> None:
+    upstream.failing = frozenset({"rocket-1"})
+    instead = await caller.ask(question, models=["acme/rocket-2"])
+    assert instead.cache == "fwd=miss; detail=other-model"
+    upstream.failing = frozenset()
+    assert not (await caller.ask(question, models=["acme/rocket-2"])).is_hit
+    assert [body["model"] for body in upstream.asked] == ["rocket-1", "rocket-2", "rocket-1"]
+
+
+async def test_without_redis_a_worker_shares_and_keeps_by_itself(
+    servers: Servers, tmp_path: Path, upstream: TellingUpstream, question: str
+) -> None:
+    providers = {"acme": {"base_url": upstream.url, "api_key": "sk-acme"}}
+    alone = {"providers": providers, "responses": {"enabled": True}, "cache": {"redis_url": None}}
+    async with running_gateway(servers, tmp_path, LISTS, **alone) as gateway:  # type: ignore[arg-type]
+        caller = await a_caller(gateway)
+        upstream.gap = 0.05
+        said = await all_of(*[caller.ask(question, stream=n % 2 == 0) for n in range(20)])
+        assert {each.text for each in said} == {"Answer 1 of rocket"}
+        assert (await caller.ask(question)).cache.endswith("detail=L1")
+    assert len(upstream.asked) == 1
 
 
 @pytest.mark.usefixtures("upstream")

@@ -19,8 +19,8 @@ USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 
 
 class TellingUpstream:
-    """`asked`: the bodies of all requests. `words`: what it says instead, if anything. `begun` is set with each, and
-    `left` when a caller goes before the end.
+    """`asked`: the bodies of all requests. `failing`: models that cannot be asked. `words`: what it says instead, if
+    anything. `begun` is set with each request, `left` when a caller goes before the end.
     """
 
     def __init__(self) -> None:
@@ -29,6 +29,7 @@ class TellingUpstream:
         self.asked: list[dict[str, Any]] = []
         self.gap = 0.0
         self.words = ""
+        self.failing: frozenset[str] = frozenset()
         self.may_go = asyncio.Event()
         self.begun = asyncio.Event()
         self.left = asyncio.Event()
@@ -38,6 +39,7 @@ class TellingUpstream:
         self.asked.clear()
         self.gap = 0.0
         self.words = ""
+        self.failing = frozenset()
         for each in (self.may_go, self.begun, self.left):
             each.clear()
 
@@ -66,9 +68,9 @@ class TellingUpstream:
             raise
 
     async def _answer(self, request: web.Request, body: dict[str, Any], words: list[str]) -> web.StreamResponse:
-        if self.behaviour.isdigit():
+        if self.behaviour.isdigit() or body["model"] in self.failing:
             error = {"message": "no", "type": "fake", "param": None, "code": None}
-            return web.json_response({"error": error}, status=int(self.behaviour))
+            return web.json_response({"error": error}, status=int(self.behaviour) if self.behaviour.isdigit() else 500)
         if body.get("stream"):
             return await self._stream(request, body, words)
         if self.behaviour == "waits":
