@@ -14,8 +14,8 @@ from tests.support.servers import short_directory
 from gatewayz.embedded.servers import Servers
 
 MANY = 300
-FEW = MANY // 5
-"""What the background may send meanwhile: heartbeats, elections, the sampler."""
+FEW = MANY // 2
+"""What the background may send meanwhile: heartbeats, elections, the sampler. On a slow machine it has some time."""
 CHAT = {"model": "demo/echo", "messages": [{"role": "user", "content": "Hello"}], "cache": {"no-store": True}}
 """Nothing is kept: a kept answer would cost less."""
 
@@ -53,7 +53,8 @@ async def counted(servers: Servers, database_url: str, tmp_path: Path) -> AsyncI
                 counting_proxy(Path(servers.redis_url.removeprefix("unix://")), place / "redis.sock")
             )
             through = Servers(redis_url=f"unix://{place}/redis.sock")
-            settings = settings_for(through, database_url.replace(str(directory), str(place)), tmp_path)
+            later = {"settle_every": 60}  # charges are settled behind, by time
+            settings = settings_for(through, database_url.replace(str(directory), str(place)), tmp_path, credits=later)
             api_key = await install(settings)
             gateway = await stack.enter_async_context(serving(settings, api_key))
             client = await stack.enter_async_context(aiohttp.ClientSession())
@@ -84,5 +85,5 @@ async def test_a_chat_under_limits_asks_redis_once_before_its_answer_and_tells_i
         limits = {"requests_per_minute": 10**6, "tokens_per_minute": 10**9, "concurrent": 100}
         made = await parts.keys.create(name="limited", account="limited", pays_unknown_prices=True, limits=limits)
     database, redis = await counted.sent("POST", "/v1/chat/completions", CHAT, key=made.secret, status=200)
-    assert database < MANY + FEW, "the charges, which are settled behind"
+    assert database < FEW
     assert MANY <= redis < 2 * MANY + FEW

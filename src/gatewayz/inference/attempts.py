@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from gatewayz.catalog.model import Offer
 from gatewayz.core.clock import Clock
-from gatewayz.core.errors import NotSupported, ProviderFailed
+from gatewayz.core.errors import InvalidRequest, NotSupported, ProviderFailed
 from gatewayz.health.breakers import Breakers, Pass
 from gatewayz.health.scores import Scores
 from gatewayz.inference.config import InferenceConfig
@@ -104,7 +104,10 @@ class Attempts:
                 except ProviderFailed as failure:
                     failures.append(failure)
                     await self._note(entered, failure)
-                except BaseException:  # the caller has left, or is to blame: nothing is known of the provider
+                except InvalidRequest:  # who finds fault with a request is well
+                    await self._went_well(entered)
+                    raise
+                except BaseException:  # the caller has left: nothing is known of the provider
                     self._abandon(entered)
                     raise
                 else:
