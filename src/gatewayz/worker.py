@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from gatewayz.accounts.metrics import AuthenticationCollector
 from gatewayz.api.asgi import Gateway
+from gatewayz.api.asking import Asking
 from gatewayz.api.callers import Callers
 from gatewayz.api.catalog import catalog_routes
 from gatewayz.api.catalog_app import CatalogApp
@@ -121,6 +122,7 @@ async def _gateway(parts: Parts, pay: Paying, stack: AsyncExitStack) -> Gateway:
         registry.register(collector)
     ProcessCollector(registry=registry)
     callers = Callers(parts.authentication, ClientAddresses(parts.settings.trusted_proxies))
+    asking = Asking(callers, parts.idempotency, parts.providers, parts.settings.max_body_bytes)
     control = ControlParts(
         cache=parts.cache,
         callers=callers,
@@ -136,15 +138,8 @@ async def _gateway(parts: Parts, pay: Paying, stack: AsyncExitStack) -> Gateway:
     )
     return Gateway(
         [
-            ChatApp(
-                callers,
-                shared.replies,
-                shared.plans,
-                parts.idempotency,
-                parts.providers,
-                parts.settings.max_body_bytes,
-            ),
-            PlainApp(callers, inference, parts.idempotency, parts.providers, parts.settings.max_body_bytes),
+            ChatApp(asking, shared.replies, shared.plans),
+            PlainApp(asking, inference),
             LiveApp(),
             CatalogApp(parts.catalog, routes, is_cached=parts.settings.cache.enabled),
         ],

@@ -7,11 +7,13 @@ import structlog
 from starlette.types import ASGIApp
 
 from gatewayz.api.answer import Headers, Receive, Scope, Send, header, send_error
-from gatewayz.api.errors import for_client, unexpected
+from gatewayz.api.errors import for_client
 from gatewayz.api.exchange import ClientGone
+from gatewayz.api.limit_headers import limit_headers
 from gatewayz.cache.errors import LoadFailed
-from gatewayz.core.errors import ErrorKind, GatewayzError
+from gatewayz.core.errors import ErrorKind, GatewayzError, unexpected
 from gatewayz.core.ids import request_id
+from gatewayz.limits.errors import RateLimited
 
 REQUEST_ID = b"x-request-id"
 
@@ -76,6 +78,8 @@ async def _guarded(hot_path: HotPath, scope: Scope, receive: Receive, send: Send
             raise
         if not isinstance(error, GatewayzError) and not isinstance(error.__cause__, GatewayzError):
             log.exception("load_failed", path=scope["path"], request_id=own_headers[0][1].decode())
+        if isinstance(error, RateLimited):
+            own_headers += limit_headers(error.standings, is_local=error.is_local)
         await send_error(send, for_client(error), headers=own_headers)
     except Exception:
         log.exception("request_failed", path=scope["path"], request_id=own_headers[0][1].decode())

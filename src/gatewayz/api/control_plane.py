@@ -11,10 +11,10 @@ from starlette.exceptions import HTTPException
 
 from gatewayz import __version__
 from gatewayz.api.catalog import CatalogRoute
-from gatewayz.api.errors import STATUS, error_body, error_headers, for_client, unexpected
+from gatewayz.api.errors import STATUS, error_body, error_headers, for_client
 from gatewayz.api.openapi import SECURITY_SCHEMES, hot_paths_document
 from gatewayz.cache.errors import LoadFailed
-from gatewayz.core.errors import ErrorKind, GatewayzError, InvalidRequest
+from gatewayz.core.errors import ErrorKind, GatewayzError, InvalidRequest, unexpected
 
 log = structlog.get_logger("gatewayz.api")
 

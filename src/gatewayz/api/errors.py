@@ -59,11 +59,6 @@ class ErrorBody(Struct, frozen=True):
     error: ErrorDetail
 
 
-def unexpected() -> GatewayzError:
-    """What a client is told of an error that nobody foresaw."""
-    return GatewayzError("the gateway failed; its log tells more under this request id")
-
-
 def for_client(error: GatewayzError | LoadFailed) -> GatewayzError:
     """What a client is told. A load fails for its loader's reason, which is ours to tell only where it is of a kind."""
     if isinstance(error, GatewayzError):

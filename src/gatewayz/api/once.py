@@ -1,7 +1,7 @@
 """A request with an `Idempotency-Key`: run to its end even if the caller leaves, and answered the same ever after."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from gatewayz.api.answer import Headers, Scope, Send, header, send_answer
@@ -11,7 +11,7 @@ from gatewayz.idempotency.service import Idempotency
 NAME = b"idempotency-key"
 REPLAYED: tuple[bytes, bytes] = (b"idempotency-replayed", b"true")
 
-Run = Callable[[Send, str], Awaitable[None]]
+Run = Callable[[Send, str], Coroutine[Any, Any, None]]
 """Answers by `send`; the second argument is the id under which the request is charged."""
 
 

@@ -74,6 +74,11 @@ class GatewayzError(Exception):
         return twin
 
 
+def unexpected() -> GatewayzError:
+    """What a client is told of an error that nobody foresaw."""
+    return GatewayzError("the gateway failed; its log tells more under this request id")
+
+
 class InvalidRequest(GatewayzError):
     kind = ErrorKind.INVALID_REQUEST
 

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 
-import msgspec
 from msgspec.structs import replace
 
 from gatewayz.cache.cache import Cache, Keep
@@ -10,8 +9,8 @@ from gatewayz.cache.entity import Loaded
 from gatewayz.catalog.model import Offer
 from gatewayz.core.clock import Clock
 from gatewayz.core.errors import ErrorKind, GatewayzError, InvalidRequest, PriceUnknown, ProviderFailed
-from gatewayz.credits.pricing import Tariffs, Used
-from gatewayz.inference.metering import usage_of
+from gatewayz.credits.pricing import Tariffs
+from gatewayz.inference.metering import usage_told
 from gatewayz.inference.service import Call, InferenceService, Served
 from gatewayz.responses.answer import CachedAnswer, Origin, kept_form, seen
 from gatewayz.responses.fleet import Fleet, Following, Lead
@@ -170,19 +169,16 @@ class Maker:
         return entry, None
 
     def _origin(self, offer: Offer, told: object) -> Origin:
-        used = usage_of(msgspec.json.encode({"usage": told}))
+        used = usage_told(told)
         if used is None:
             return Origin(model=offer.id, provider=offer.provider, native_id=offer.native_id)
-        spent = Used(
-            prompt=used.prompt, completion=used.completion, cache_read=used.cached, cache_write=used.cache_write
-        )
         return Origin(
             model=offer.id,
             provider=offer.provider,
             native_id=offer.native_id,
             prompt_tokens=used.prompt,
             completion_tokens=used.completion,
-            cost=self._tariffs.of(offer.pricing).cost(spent, allow_unknown=True),
+            cost=self._tariffs.of(offer.pricing).cost(used.priced(), allow_unknown=True),
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 from msgspec import Struct
 
+from gatewayz.credits.pricing import Used
 from gatewayz.providers.dialects.completion import Counts
 
 _HAS_USAGE = re.compile(rb'"usage"\s*:\s*\{')
@@ -23,6 +24,12 @@ class Usage(Struct, frozen=True, kw_only=True):
     cached: int = 0
     cache_write: int = 0
     reasoning: int = 0
+
+    def priced(self) -> Used:
+        """The same as prices are told of it."""
+        return Used(
+            prompt=self.prompt, completion=self.completion, cache_read=self.cached, cache_write=self.cache_write
+        )
 
 
 class _Details(Struct):
@@ -58,6 +65,14 @@ def usage_of(body: bytes) -> Usage | None:
     """What a whole answer in OpenAI's form says; None where it says nothing that can be read."""
     read = _read(body)
     return _usage(read.usage) if read is not None and read.usage is not None else None
+
+
+def usage_told(usage: object) -> Usage | None:
+    """What the decoded member `usage` of an answer says; None where it says nothing that can be read."""
+    try:
+        return _usage(msgspec.convert(usage, _Counts, strict=False))
+    except msgspec.ValidationError:
+        return None
 
 
 async def metered_whole(

@@ -13,7 +13,7 @@ from gatewayz.core.clock import Clock
 from gatewayz.core.errors import ProviderFailed, Unavailable
 from gatewayz.inference.estimate import Estimate
 from gatewayz.inference.making import Maker
-from gatewayz.inference.service import Call, InferenceService
+from gatewayz.inference.service import Call, InferenceService, Served
 from gatewayz.inference.turnstile import Pass, Turnstile, Wanted
 from gatewayz.limits.model import Admitted
 from gatewayz.responses import status
@@ -43,9 +43,32 @@ class Reply(Struct, frozen=True, kw_only=True):
     content_type: str
     provider: str
     admitted: Admitted
-    note: Note
+    note: Note | None = None
     body: bytes | None = None
     chunks: AsyncIterator[bytes] | None = None
+
+
+def passed_on(served: Served, note: Note | None = None) -> Reply:
+    """What a provider answers, as it comes."""
+    return Reply(
+        content_type=served.answer.content_type,
+        provider=served.offer.provider,
+        admitted=served.admitted,
+        note=note,
+        chunks=served.answer.chunks,
+    )
+
+
+def _under_way(begun: Begun, admitted: Admitted, note: Note, answer: bytes | AsyncIterator[bytes]) -> Reply:
+    """What a flight brings: all of it, or as it comes."""
+    return Reply(
+        content_type=begun.content_type,
+        provider=begun.provider,
+        admitted=admitted,
+        note=note,
+        body=answer if isinstance(answer, bytes) else None,
+        chunks=None if isinstance(answer, bytes) else answer,
+    )
 
 
 class _Kept(Struct, frozen=True):
@@ -188,13 +211,7 @@ class Replies:
         note = status.bypass(plan.why_not)
         served = await stack.enter_async_context(self._inference.chat(call))
         self._count(note)
-        return Reply(
-            content_type=served.answer.content_type,
-            provider=served.offer.provider,
-            admitted=served.admitted,
-            note=note,
-            chunks=served.answer.chunks,
-        )
+        return passed_on(served, note)
 
     async def _flown(self, asked: _Asked) -> Reply:
         """From an answer under way: of another request, or one that is begun for this."""
@@ -262,46 +279,33 @@ class Replies:
         assert isinstance(begun.admitted, Admitted)  # noqa: S101  as its maker says
         call, plan = asked.call, asked.plan
         fwd = _FORWARDED.get(asked.reason, "miss")
+        answer: bytes | AsyncIterator[bytes]
         if call.request.is_streaming:
-            body, chunks = None, self._live(asked, flight, place)
+            answer = self._live(asked, flight, place)
             note = status.miss(fwd, asked.reason)
         else:
-            body, chunks = await flight.until_complete(), None
+            answer = await flight.until_complete()
             await self._until_kept(asked, flight)
             why_not = flight.why_not or (None if plan.controls.may_store else Reason.NO_STORE)
             note = status.miss(fwd, asked.reason, is_stored=why_not is None, why_not=why_not)
         self._count(note)
-        return Reply(
-            content_type=begun.content_type,
-            provider=begun.provider,
-            admitted=begun.admitted,
-            note=note,
-            body=body,
-            chunks=chunks,
-        )
+        return _under_way(begun, begun.admitted, note, answer)
 
     async def _followed(
         self, asked: _Asked, flight: Flight, place: object, begun: Begun, let_in: Pass
     ) -> Reply | None:  # fmt: skip
         call, note = asked.call, status.collapsed()
-        body, chunks = None, None
+        answer: bytes | AsyncIterator[bytes]
         if call.request.is_streaming and begun.is_stream:
-            chunks = self._live(asked, flight, place, let_in)
+            answer = self._live(asked, flight, place, let_in)
         else:
-            body = await flight.until_complete()
+            answer = await flight.until_complete()
             if flight.entry is not None:
                 return self._recalled(call, flight.entry, note, let_in)
             if call.request.is_streaming is not begun.is_stream:
                 return None
         self._count(note)
-        return Reply(
-            content_type=begun.content_type,
-            provider=begun.provider,
-            admitted=let_in.admitted,
-            note=note,
-            body=body,
-            chunks=chunks,
-        )
+        return _under_way(begun, let_in.admitted, note, answer)
 
     async def _live(
         self, asked: _Asked, flight: Flight, place: object, let_in: Pass | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 from msgspec import Struct
@@ -14,7 +15,7 @@ from gatewayz.core.money import NanoUsd
 from gatewayz.credits.funding import Funding
 from gatewayz.credits.journal import Journal
 from gatewayz.credits.model import SHARED, Charge, Owner
-from gatewayz.credits.pricing import Tariffs, Used
+from gatewayz.credits.pricing import Tariffs
 from gatewayz.inference.estimate import Estimate
 from gatewayz.inference.metering import Usage
 from gatewayz.limits.admission import Admission
@@ -119,10 +120,7 @@ class Turnstile:
 
     def _cost(self, offer: Offer, usage: Usage) -> NanoUsd:
         """Of a request that was let in: what has no price by now costs nothing."""
-        used = Used(
-            prompt=usage.prompt, completion=usage.completion, cache_read=usage.cached, cache_write=usage.cache_write
-        )
-        return self._tariffs.of(offer.pricing).cost(used, allow_unknown=True)
+        return self._tariffs.of(offer.pricing).cost(usage.priced(), allow_unknown=True)
 
     async def _admitted(self, ask: Ask) -> Admitted:
         if ask.hold and self._journal.is_failing:
@@ -160,7 +158,7 @@ class Turnstile:
         if let_in.offer is not None:
             spent = self._cost(let_in.offer, usage)
             try:
-                self._journal.write(self._charge(wanted, let_in, let_in.offer, spent, seconds))
+                self._journal.write(self._paid(wanted, let_in, let_in.offer, spent, seconds))
             except Unavailable as error:
                 # The hold stays taken, so nobody spends it twice; the journal refuses who comes next.
                 log.exception("charge_not_written", generation=wanted.generation, cost=spent, reason=error.message)
@@ -171,33 +169,27 @@ class Turnstile:
 
     def _note_recall(self, wanted: Wanted, recall: Recall, seconds: float) -> None:
         """It costs nothing, so it is answered even where that cannot be written down."""
-        charge = Charge(
-            request_id=wanted.generation,
-            account_id=wanted.caller.account_id,
-            key_id=wanted.caller.key_id,
+        charge = self._charge(
+            wanted,
+            seconds,
             model=recall.model,
             provider=recall.provider,
             native_id=recall.native_id,
-            ended_at=self._clock.now(),
             cache_status=recall.cache_status,
-            is_stream=wanted.is_streaming,
-            latency=seconds,
         )
         try:
             self._journal.write(charge)
         except Unavailable as error:
             log.warning("recall_not_written", generation=wanted.generation, reason=error.message)
 
-    def _charge(self, wanted: Wanted, let_in: Pass, offer: Offer, spent: NanoUsd, seconds: float) -> Charge:
+    def _paid(self, wanted: Wanted, let_in: Pass, offer: Offer, spent: NanoUsd, seconds: float) -> Charge:
         usage, admitted = let_in.usage, let_in.admitted
-        return Charge(
-            request_id=wanted.generation,
-            account_id=wanted.caller.account_id,
-            key_id=wanted.caller.key_id,
+        return self._charge(
+            wanted,
+            seconds,
             model=offer.id,
             provider=offer.provider,
             native_id=offer.native_id,
-            ended_at=self._clock.now(),
             prompt_tokens=usage.prompt,
             completion_tokens=usage.completion,
             cached_tokens=usage.cached,
@@ -206,8 +198,17 @@ class Turnstile:
             cost=spent,
             hold=admitted.ask.hold,
             tranche=admitted.tranche,
+        )
+
+    def _charge(self, wanted: Wanted, seconds: float, **fields: Any) -> Charge:  # noqa: ANN401  fields of Charge
+        return Charge(
+            request_id=wanted.generation,
+            account_id=wanted.caller.account_id,
+            key_id=wanted.caller.key_id,
+            ended_at=self._clock.now(),
             is_stream=wanted.is_streaming,
             latency=seconds,
+            **fields,
         )
 
 

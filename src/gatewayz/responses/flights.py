@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import structlog
 
-from gatewayz.core.errors import GatewayzError
+from gatewayz.core.errors import unexpected
 from gatewayz.responses.flight import Failed, Flight, Lost
 
 log = structlog.get_logger("gatewayz.responses")
@@ -82,13 +82,9 @@ class Flights:
         if error is not None:
             log.error("answer_not_made", exc_info=error)
         if not flight.is_ended:
-            flight.fail(Lost() if error is None else Failed(_unexpected(), is_shared=True))
+            flight.fail(Lost() if error is None else Failed(unexpected(), is_shared=True))
         flight.close()
 
     def _forget(self, key: str | None, flight: Flight) -> None:
         if key is not None and self._open.get(key) is flight:
             del self._open[key]
-
-
-def _unexpected() -> GatewayzError:
-    return GatewayzError("the gateway failed; its log tells more under this request id")
