@@ -10,7 +10,8 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Callable
+
+from benchmarks.micro.timing import micros
 
 from gatewayz.cache.cache import Cache
 from gatewayz.cache.entity import Loaded
@@ -26,7 +27,6 @@ from gatewayz.responses.plan import Plans, use_of
 from gatewayz.responses.repository import CHAT
 
 ROUNDS = 5_000
-REPEATS = 5
 TENANT = Tenant(AccountId(42), ApiKeyId("key_of_a_benchmark"))
 HEADERS = [(b"host", b"gateway"), (b"user-agent", b"AsyncOpenAI/Python 2.0"), (b"content-type", b"application/json")]
 TEXT = "The quick brown fox jumps over the lazy dog. " * 20
@@ -34,17 +34,6 @@ REQUESTS = {
     "1 message, 100 bytes": [{"role": "user", "content": TEXT[:100]}],
     "60 messages, 54 kB": [{"role": "user", "content": TEXT}] * 60,
 }
-
-
-def micros(work: Callable[[], object]) -> float:
-    """Microseconds of CPU for each call, the best of several rounds."""
-    best = float("inf")
-    for _ in range(REPEATS):
-        began = time.process_time()
-        for _ in range(ROUNDS):
-            work()
-        best = min(best, time.process_time() - began)
-    return best / ROUNDS * 1e6
 
 
 def answer() -> CachedAnswer:
@@ -93,7 +82,7 @@ async def main() -> None:
             "write its stream": lambda entry=entry: entry.as_stream(random_id("chatcmpl"), 1, shows_usage=False),
             "the whole hit": hit,
         }.items():
-            print(f"{step:28} {micros(work):8.2f} us")
+            print(f"{step:28} {micros(work, ROUNDS):8.2f} us")
     await cache.close()
 
 

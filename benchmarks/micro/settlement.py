@@ -10,10 +10,10 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
+from benchmarks.micro.timing import micros
 from tests.support.credits_world import CreditsWorld, credits_world
 from tests.support.servers import embedded_for_tests, fresh_database, short_directory
 
@@ -32,30 +32,18 @@ PRICES = Pricing(prompt=Decimal("0.0000025"), completion=Decimal("0.00001"), inp
 ROUTE = [PRICES] * 3
 
 
-def micros(work: Callable[[], object]) -> float:
-    """Microseconds of CPU for each call, the best of several rounds."""
-    best = float("inf")
-    for _ in range(REPEATS):
-        began = time.process_time()
-        for _ in range(ROUNDS):
-            work()
-        best = min(best, time.process_time() - began)
-    return best / ROUNDS * 1e6
-
-
 def on_the_path(charge: Charge) -> None:
     used = Used(prompt=1200, completion=350, cache_read=1024)
     tariffs = Tariffs()
     tariff = tariffs.of(PRICES)
-    hold = micros(lambda: hold_for(map(tariffs.of, ROUTE), prompt=1200, completion=4096))
+    hold = micros(lambda: hold_for(map(tariffs.of, ROUTE), prompt=1200, completion=4096), ROUNDS)
     print(f"hold for a route of 3 offers     {hold:8.2f} us")
-    print(f"cost of an answer                {micros(lambda: tariff.cost(used)):8.2f} us")
-    print(
-        f"journal record, encoded          {micros(lambda: record_of(charge)):8.2f} us, {len(record_of(charge))} bytes"
-    )
+    print(f"cost of an answer                {micros(lambda: tariff.cost(used), ROUNDS):8.2f} us")
+    record = micros(lambda: record_of(charge), ROUNDS)
+    print(f"journal record, encoded          {record:8.2f} us, {len(record_of(charge))} bytes")
     with tempfile.TemporaryDirectory() as directory:
         journal = Journal(Path(directory))
-        print(f"journal.write                    {micros(lambda: journal.write(charge)):8.2f} us")
+        print(f"journal.write                    {micros(lambda: journal.write(charge), ROUNDS):8.2f} us")
 
 
 async def settled(world: CreditsWorld, accounts: list[tuple[AccountId, TrancheId]], name: str) -> None:

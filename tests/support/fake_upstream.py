@@ -18,6 +18,8 @@ from typing import Any
 from aiohttp import web
 from msgspec import Struct
 
+from tests.support.loopback import served_on_loopback
+
 
 class Asked(Struct, frozen=True):
     headers: Mapping[str, str]
@@ -62,14 +64,8 @@ class FakeUpstream:
     async def running(self) -> AsyncIterator["FakeUpstream"]:
         app = web.Application()
         app.router.add_post("/{behaviour}/{endpoint:chat/completions|completions|embeddings}", self._chat)
-        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with served_on_loopback(app) as self.url:
             yield self
-        finally:
-            await runner.cleanup()
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = json.loads(await request.read())

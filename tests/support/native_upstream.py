@@ -13,6 +13,8 @@ from typing import Any
 from aiohttp import web
 from msgspec import Struct
 
+from tests.support.loopback import served_on_loopback
+
 RECORDED = Path(__file__).parents[1] / "fixtures" / "dialects"
 
 
@@ -73,14 +75,8 @@ class NativeUpstream:
     async def running(self) -> AsyncIterator["NativeUpstream"]:
         app = web.Application()
         app.router.add_post("/{name}/{path:.*}", self._answer)
-        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with served_on_loopback(app) as self.url:
             yield self
-        finally:
-            await runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(Asked(request.raw_path, dict(request.headers), json.loads(await request.read())))

@@ -14,6 +14,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.support.loopback import served_on_loopback
+
 DONE = b"data: [DONE]\n\n"
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 
@@ -47,14 +49,8 @@ class TellingUpstream:
     async def running(self) -> AsyncIterator["TellingUpstream"]:
         app = web.Application()
         app.router.add_post("/chat/completions", self._chat)
-        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0, backlog=512).start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with served_on_loopback(app, backlog=512) as self.url:
             yield self
-        finally:
-            await runner.cleanup()
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = json.loads(await request.read())

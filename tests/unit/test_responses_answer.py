@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from gatewayz.providers.dialects.completion import DONE
 from gatewayz.responses.answer import CachedAnswer, Origin, kept_form, seen
 from gatewayz.responses.controls import Controls
 from gatewayz.responses.eligibility import why_not_looked_up
-from gatewayz.responses.events import DONE, split_events, tells_usage_only
+from gatewayz.responses.events import split_events, tells_usage_only
 from gatewayz.responses.reasons import NotKept, Reason
 
 ORIGIN = Origin(model="acme/rocket-1", provider="acme", native_id="rocket-1")

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from gatewayz.providers.dialects.completion import DONE
 from gatewayz.responses.continuation import continuation
-from gatewayz.responses.events import DONE, assembled, split_events
+from gatewayz.responses.events import assembled, split_events
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 

@@ -1,7 +1,6 @@
 """One provider after the other, until one begins to answer."""
 
 import asyncio
-import itertools
 import math
 import random
 from collections import Counter
@@ -93,7 +92,9 @@ class Attempts:
     ) -> tuple[Opened, _Entered]:
         self._budget.earn()
         ends_at = self._clock.monotonic() + self._config.deadline
-        for number in itertools.count(1):
+        rounds = 0
+        while True:
+            rounds += 1
             failures: list[ProviderFailed] = []
             for offer in route:
                 entered = await self._enter(offer)
@@ -115,11 +116,10 @@ class Attempts:
                     return Opened(answer, offer), entered
                 if self._clock.monotonic() >= ends_at:
                     break
-            wait = self._wait_after(number, failures, ends_at)
+            wait = self._wait_after(rounds, failures, ends_at)
             if wait is None:
                 raise _last(failures) if failures else self._nobody(route)
             await asyncio.sleep(wait)
-        raise AssertionError  # counting has no end
 
     async def _attempt(self, request: ChatRequest, offer: Offer, stack: AsyncExitStack) -> ChatAnswer:
         configured = self._providers[offer.provider]
@@ -173,14 +173,14 @@ class Attempts:
             await self._breakers.succeeded(entered.provider)
             await self._breakers.failed(entered.offer, pause=failure.retry_after or 0.0)
 
-    def _wait_after(self, number: int, failures: Sequence[ProviderFailed], ends_at: float) -> float | None:
+    def _wait_after(self, rounds: int, failures: Sequence[ProviderFailed], ends_at: float) -> float | None:
         """Seconds before another round, None where there is to be none: too many were made, it would be too late, or
         somebody failed in a way that does not pass.
         """
         passing = [each for each in failures if each.status in _PASSING and not isinstance(each, NotSupported)]
-        if number >= self._config.rounds or not passing or len(passing) < len(failures):
+        if rounds >= self._config.rounds or not passing or len(passing) < len(failures):
             return None
-        wait: float = self._config.first_wait * 2.0 ** (number - 1) * self._rng.uniform(0.5, 1.5)
+        wait: float = self._config.first_wait * 2.0 ** (rounds - 1) * self._rng.uniform(0.5, 1.5)
         wait = max(wait, min(each.retry_after or 0.0 for each in failures))
         if wait > self._config.longest_wait or self._clock.monotonic() + wait >= ends_at or not self._budget.spend():
             return None

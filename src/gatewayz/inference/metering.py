@@ -1,16 +1,15 @@
 """What an answer used, read from its bytes while they pass."""
 
-import re
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
 from msgspec import Struct
 
+from gatewayz.core.unreadable import UNREADABLE
 from gatewayz.credits.pricing import Used
 from gatewayz.providers.dialects.completion import Counts
+from gatewayz.responses.events import may_tell_usage, split_events
 
-_HAS_USAGE = re.compile(rb'"usage"\s*:\s*\{')
-_EVENT_END = re.compile(rb"\r?\n\r?\n")
 _LONGEST_EVENT = 16 * 1024 * 1024
 
 
@@ -144,18 +143,12 @@ class StreamMeter:
 
     def _passed(self, events: bytes) -> bytes:
         self.events += events.count(b"data:")
-        if _HAS_USAGE.search(events) is None:
+        if not may_tell_usage(events):
             return events
-        passed, start = [], 0
-        for end in _ends(events):
-            event = events[start:end]
-            if self._is_shown(event):
-                passed.append(event)
-            start = end
-        return b"".join(passed)
+        return b"".join([event for event in split_events(events) if self._is_shown(event)])
 
     def _is_shown(self, event: bytes) -> bool:
-        if _HAS_USAGE.search(event) is None:
+        if not may_tell_usage(event):
             return True
         read = _read(event[event.find(b"{") :].rstrip())
         if read is None or read.usage is None:
@@ -172,15 +165,10 @@ def _whole_events(data: bytes) -> int:
     return max(unix + 2, dos + 4)
 
 
-def _ends(events: bytes) -> list[int]:
-    ends = [each.end() for each in _EVENT_END.finditer(events)]
-    return ends if ends and ends[-1] == len(events) else [*ends, len(events)]
-
-
 def _read(body: bytes) -> _Body | None:
     try:
         return _decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 

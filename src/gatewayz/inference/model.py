@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from gatewayz.core.errors import InvalidRequest
+from gatewayz.core.unreadable import UNREADABLE
 from gatewayz.providers.dialects.chat import Endpoint
 from gatewayz.responses.canonical import NoCanonicalForm, decoded
 
@@ -35,9 +36,6 @@ class _ReadEmbedding(Struct):
     model: str
     input: str | list[Any]
 
-
-# The latter two: text that is no UTF-8, and nesting deeper than the interpreter's stack.
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 Read = TypeVar("Read", _ReadChat, _ReadCompletion, _ReadEmbedding)
 
@@ -76,7 +74,7 @@ def parse_chat_request(body: bytes) -> ChatRequest:
     except NoCanonicalForm:
         values = None
         read, fields = _read(body, _ReadChat, "a chat request")
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _refusal(error, "a chat request") from error
     if not read.messages:
         raise InvalidRequest("'messages' must hold at least one message", param="messages")
@@ -118,7 +116,7 @@ def parse_embedding_request(body: bytes) -> ChatRequest:
 def _read(body: bytes, kind: type[Read], what: str) -> tuple[Read, dict[str, msgspec.Raw]]:
     try:
         return msgspec.json.decode(body, type=kind), msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _refusal(error, what) from error
 
 

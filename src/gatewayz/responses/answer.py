@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from gatewayz.core.unreadable import UNREADABLE
+from gatewayz.providers.dialects.completion import DONE
 from gatewayz.responses.eligibility import check_complete
-from gatewayz.responses.events import DONE, Json, assembled
+from gatewayz.responses.events import Json, assembled
 from gatewayz.responses.reasons import NotKept, Reason
 
 _encode = msgspec.json.encode
@@ -58,7 +60,7 @@ def whole_of(body: bytes) -> Json:
     """An answer that came whole. Raises NotKept where it is none."""
     try:
         answer = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise NotKept(Reason.BROKEN) from error
     if not isinstance(answer, dict):
         raise NotKept(Reason.BROKEN)

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from gatewayz.responses.events import DONE, Json, assembled, chunks_in
+from gatewayz.providers.dialects.completion import DONE
+from gatewayz.responses.events import Json, assembled, chunks_in
 from gatewayz.responses.reasons import NotKept
 
 

@@ -6,13 +6,12 @@ from typing import Any
 
 import msgspec
 
+from gatewayz.core.unreadable import UNREADABLE
 from gatewayz.responses.reasons import NotKept, Reason
 
-DONE = b"data: [DONE]\n\n"
 _EVENT_END = re.compile(rb"\r?\n\r?\n")
 _LINE_END = re.compile(rb"\r?\n")
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 Json = dict[str, Any]
 
@@ -35,7 +34,7 @@ def tells_usage_only(event: bytes) -> bool:
         return False
     try:
         form = msgspec.json.decode(data_of(event))
-    except _UNREADABLE:
+    except UNREADABLE:
         return False
     return isinstance(form, dict) and bool(form.get("usage")) and not form.get("choices")
 
@@ -76,7 +75,7 @@ def chunks_in(stream: bytes, *, is_whole: bool) -> Iterator[Json]:
             break
         try:
             chunk = msgspec.json.decode(data)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise NotKept(Reason.BROKEN) from error
         if not isinstance(chunk, dict):
             raise NotKept(Reason.BROKEN)

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gatewayz.core.errors import InvalidRequest
+from gatewayz.core.unreadable import UNREADABLE
 from gatewayz.providers.dialects.chat import ChatAttempt
 from gatewayz.providers.dialects.fault import not_supported
 
@@ -171,7 +172,7 @@ def read(field: str, raw: Raw, kind: type[T]) -> T:
     """Raises InvalidRequest that names the field and the place in it."""
     try:
         return msgspec.json.decode(raw, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InvalidRequest(f"{field!r} cannot be read: {error}", param=field) from error
 
 
@@ -182,7 +183,7 @@ def arguments_of(call: ToolCall) -> dict[str, Raw]:
         return {}
     try:
         return msgspec.json.decode(written, type=dict[str, Raw])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InvalidRequest(
             f"the arguments of the tool call {call.id!r} in 'messages' are no JSON object; send them as they came",
             param="messages",

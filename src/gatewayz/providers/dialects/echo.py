@@ -10,6 +10,7 @@ import msgspec
 from gatewayz.core.errors import InvalidRequest
 from gatewayz.core.ids import random_id
 from gatewayz.providers.dialects.chat import ChatAnswer, ChatAttempt
+from gatewayz.providers.dialects.completion import DONE
 from gatewayz.providers.dialects.fault import check_is_chat
 
 _encode = msgspec.json.encode
@@ -54,7 +55,7 @@ async def _events(head: dict[str, Any], reply: str, usage: dict[str, int] | None
     yield _event(head, [{"index": 0, "delta": {}, "finish_reason": "stop"}])
     if usage is not None:
         yield _event(head, [], usage)
-    yield b"data: [DONE]\n\n"
+    yield DONE
 
 
 def _event(head: dict[str, Any], choices: list[dict[str, Any]], usage: dict[str, int] | None = None) -> bytes:

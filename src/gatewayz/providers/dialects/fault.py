@@ -1,9 +1,16 @@
 """What a provider says went wrong, as the error that its caller is told."""
 
 import re
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
 
 from gatewayz.core.errors import ErrorKind, InvalidRequest, NotSupported, ProviderFailed
+from gatewayz.core.unreadable import UNREADABLE
 from gatewayz.providers.dialects.chat import ChatAttempt, Endpoint
+
+Detail = TypeVar("Detail", bound=Struct)
 
 _LONGEST_REASON = 500
 _TOO_LONG = re.compile(
@@ -12,6 +19,10 @@ _TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 """How providers say that a request has more tokens than the model can take; few have a code for it."""
+
+
+class _Body(Struct):
+    error: msgspec.Raw
 
 
 def failed(
@@ -44,6 +55,14 @@ def not_supported(attempt: ChatAttempt, field: str, what: str, remedy: str) -> N
     return NotSupported(
         f"the provider {attempt.provider.slug!r} {what}; {remedy}, or ask another provider", param=field
     )
+
+
+def error_in(body: bytes, kind: type[Detail]) -> Detail:
+    """The member `error` of a body; an empty one of a body in another form, of which nothing is shown to a caller."""
+    try:
+        return msgspec.json.decode(msgspec.json.decode(body, type=_Body).error, type=kind)
+    except UNREADABLE:
+        return kind()
 
 
 def check_is_chat(attempt: ChatAttempt) -> None:

@@ -5,12 +5,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
-import msgspec
+from msgspec import Struct
 
 from gatewayz.core.errors import GatewayzError
 from gatewayz.providers.dialects.chat import ChatAnswer, ChatAttempt
-from gatewayz.providers.dialects.fault import blamed, failed
-from gatewayz.providers.dialects.upstream import posted, received, whole_body
+from gatewayz.providers.dialects.fault import blamed, error_in, failed
+from gatewayz.providers.dialects.upstream import posted, received, resumed, whole_body
 
 # The provider found fault with the request itself; everybody else would too.
 _CALLERS_FAULT = (400, 413, 415, 422)
@@ -35,42 +35,23 @@ async def _begun(attempt: ChatAttempt, response: aiohttp.ClientResponse) -> Asyn
     Until then whatever breaks is this attempt's failure, and the next provider may be tried.
     """
     if not attempt.is_streaming:
-        return _chunks(await whole_body(attempt, response), None)
+        return resumed(await whole_body(attempt, response))
     chunks = received(attempt, response)
     first = await anext(chunks, b"")
     if not first:
         raise failed(attempt, "ended its answer before the first byte")
-    return _chunks(first, chunks)
-
-
-async def _chunks(first: bytes, rest: AsyncIterator[bytes] | None) -> AsyncIterator[bytes]:
-    yield first
-    if rest is not None:
-        async for chunk in rest:
-            yield chunk
+    return resumed(first, chunks)
 
 
 def _fault(attempt: ChatAttempt, status: int, body: bytes) -> GatewayzError:
-    told = _told(body)
+    told = error_in(body, _ErrorDetail)
     if status in _CALLERS_FAULT:
         return blamed(attempt, f"answered {status}", told.message)
     is_quota = _NO_QUOTA in (told.code, told.type)
     return failed(attempt, f"answered {status}", told.message, status=status, is_quota=is_quota)
 
 
-class _ErrorDetail(msgspec.Struct):
+class _ErrorDetail(Struct):
     message: str = ""
     code: Any = None
     type: Any = None
-
-
-class _ErrorBody(msgspec.Struct):
-    error: _ErrorDetail
-
-
-def _told(body: bytes) -> _ErrorDetail:
-    """The provider's own words from an OpenAI-shaped error; of any other body nothing is shown to a client."""
-    try:
-        return msgspec.json.decode(body, type=_ErrorBody).error
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _ErrorDetail()

@@ -14,7 +14,7 @@ from gatewayz.providers.dialects.chat import ChatAnswer, ChatAttempt
 from gatewayz.providers.dialects.completion import DONE, Counts, Head, Piece
 from gatewayz.providers.dialects.fault import check_is_chat, failed
 from gatewayz.providers.dialects.sse import EventParser, EventTooLong, ServerEvent
-from gatewayz.providers.dialects.upstream import posted, received, whole_body
+from gatewayz.providers.dialects.upstream import posted, received, resumed, whole_body
 
 T = TypeVar("T")
 
@@ -76,10 +76,10 @@ class TranslatedDialect:
                 events = events_of(attempt, received(attempt, response), reader)
                 # Before the answer says something it can still be had elsewhere.
                 first = await anext(events)
-                yield ChatAnswer("text/event-stream", _resumed(first, events), lambda: reader.counts)
+                yield ChatAnswer("text/event-stream", resumed(first, events), lambda: reader.counts)
             else:
                 answer = answer_of(attempt, await whole_body(attempt, response), reader)
-                yield ChatAnswer("application/json", _once(answer))
+                yield ChatAnswer("application/json", resumed(answer))
 
 
 def answer_of(attempt: ChatAttempt, body: bytes, reader: Reader) -> bytes:
@@ -144,13 +144,3 @@ def _parsed(attempt: ChatAttempt, parser: EventParser, chunk: bytes) -> list[Ser
 
 def _head(attempt: ChatAttempt, reader: Reader) -> Head:
     return Head(reader.answer_id or random_id("chatcmpl"), int(time.time()), attempt.native_id)
-
-
-async def _resumed(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for chunk in rest:
-        yield chunk
-
-
-async def _once(body: bytes) -> AsyncIterator[bytes]:
-    yield body

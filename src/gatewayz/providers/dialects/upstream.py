@@ -55,6 +55,14 @@ async def received(attempt: ChatAttempt, response: aiohttp.ClientResponse) -> As
         raise _silent(attempt, error) from error
 
 
+async def resumed(first: bytes, rest: AsyncIterator[bytes] | None = None) -> AsyncIterator[bytes]:
+    """What was read ahead, and what follows it, if anything."""
+    yield first
+    if rest is not None:
+        async for chunk in rest:
+            yield chunk
+
+
 async def whole_body(attempt: ChatAttempt, response: aiohttp.ClientResponse) -> bytes:
     chunks: list[bytes] = []
     size = 0

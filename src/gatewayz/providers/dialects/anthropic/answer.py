@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from gatewayz.core.unreadable import UNREADABLE
 from gatewayz.providers.dialects.anthropic.errors import error_of
 from gatewayz.providers.dialects.chat import ChatAttempt
 from gatewayz.providers.dialects.completion import Counts, Piece
@@ -192,7 +193,7 @@ class MessageReader:
     def _decoded(self, body: bytes, kind: type[T]) -> T:
         try:
             return msgspec.json.decode(body, type=kind)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise failed(self._attempt, "sent what is no answer in Anthropic's form") from error
 
 

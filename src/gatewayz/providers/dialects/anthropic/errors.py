@@ -1,11 +1,10 @@
 """What Anthropic says went wrong, by a status or inside a stream."""
 
-import msgspec
 from msgspec import Struct
 
 from gatewayz.core.errors import GatewayzError
 from gatewayz.providers.dialects.chat import ChatAttempt
-from gatewayz.providers.dialects.fault import blamed, failed
+from gatewayz.providers.dialects.fault import blamed, error_in, failed
 
 _STATUS = {
     "invalid_request_error": 400,
@@ -30,13 +29,9 @@ class Detail(Struct, frozen=True):
     message: str = ""
 
 
-class _Body(Struct, frozen=True):
-    error: Detail
-
-
 def error_of(attempt: ChatAttempt, body: bytes, status: int | None = None) -> GatewayzError:
     """`status` None: it came inside a stream."""
-    detail = _detail(body)
+    detail = error_in(body, Detail)
     if status is None:
         status, what = _STATUS.get(detail.type, 500), f"broke off with {detail.type or 'an error'!r}"
     else:
@@ -46,11 +41,3 @@ def error_of(attempt: ChatAttempt, body: bytes, status: int | None = None) -> Ga
     if status in _CALLERS_FAULT:
         return blamed(attempt, what, detail.message)
     return failed(attempt, what, detail.message, status=status)
-
-
-def _detail(body: bytes) -> Detail:
-    """Of a body in another form nothing is shown to a caller."""
-    try:
-        return msgspec.json.decode(body, type=_Body).error
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return Detail()

@@ -8,6 +8,7 @@ from msgspec import Raw, Struct
 
 from gatewayz.core.errors import ErrorKind
 from gatewayz.core.ids import random_id
+from gatewayz.core.unreadable import UNREADABLE
 from gatewayz.providers.dialects.asked import ABSENT
 from gatewayz.providers.dialects.chat import ChatAttempt
 from gatewayz.providers.dialects.completion import Counts, Piece
@@ -105,7 +106,7 @@ class ContentReader:
     def _read(self, body: bytes) -> list[Piece]:
         try:
             read = msgspec.json.decode(body, type=_Answer)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise failed(self._attempt, "sent what is no answer in Gemini's form") from error
         if read.error != ABSENT:
             raise error_of(self._attempt, body)

@@ -3,12 +3,11 @@
 import re
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from gatewayz.core.errors import GatewayzError
 from gatewayz.providers.dialects.chat import ChatAttempt
-from gatewayz.providers.dialects.fault import blamed, failed
+from gatewayz.providers.dialects.fault import blamed, error_in, failed
 
 _CALLERS_FAULT = (400, 413, 422)
 _SECONDS = re.compile(r"(\d{1,6}(?:\.\d{1,9})?)s")
@@ -26,13 +25,9 @@ class Detail(Struct, frozen=True):
     details: list[dict[str, Any]] = []
 
 
-class _Body(Struct, frozen=True):
-    error: Detail
-
-
 def error_of(attempt: ChatAttempt, body: bytes, status: int | None = None) -> GatewayzError:
     """`status` None: it came inside a stream."""
-    detail = _detail(body)
+    detail = error_in(body, Detail)
     if status is None:
         status, what = detail.code or 500, f"broke off with {detail.status or 'an error'!r}"
     else:
@@ -60,11 +55,3 @@ def _is_used_up(detail: Detail) -> bool:
     violations = (each.get("violations") for each in detail.details)
     named = (violation for found in violations if isinstance(found, list) for violation in found)
     return any(isinstance(each, dict) and _PER_DAY in str(each.get("quotaId")) for each in named)
-
-
-def _detail(body: bytes) -> Detail:
-    """Of a body in another form nothing is shown to a caller."""
-    try:
-        return msgspec.json.decode(body, type=_Body).error
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return Detail()
