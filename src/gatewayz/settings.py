@@ -63,6 +63,11 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path(".gatewayz"), description="Where the embedded servers keep their data, and the installation its secret."
     )
+    run_dir: Path | None = Field(
+        None,
+        description="Where the workers of one `gatewayz serve` find each other, and theirs alone. Unset: made in the "
+        "data directory by each serve, and removed at its end.",
+    )
     admin_key: SecretStr | None = Field(
         None, min_length=8, max_length=256, description="The admin key. Unset: made and printed at the first start."
     )

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry, ProcessCollector
 from redis.exceptions import RedisError
 from starlette.types import ASGIApp
 
@@ -29,7 +28,6 @@ from gatewayz.api.plain_app import PlainApp
 from gatewayz.api.routes import ControlParts, control_routers
 from gatewayz.app import ELECTION_PAUSE, Parts, assembled
 from gatewayz.cache.errors import LoadFailed
-from gatewayz.cache.metrics import register
 from gatewayz.cache.samples import Violation
 from gatewayz.catalog import repository as catalog_repository
 from gatewayz.catalog.jobs import refresh, warm
@@ -45,6 +43,7 @@ from gatewayz.inference.attempts import Attempts
 from gatewayz.inference.metrics import AttemptsCollector
 from gatewayz.inference.routing import Router
 from gatewayz.inference.service import InferenceService
+from gatewayz.measuring import measuring
 from gatewayz.paying import Paying, paying
 from gatewayz.providers.config import ConfiguredProvider
 from gatewayz.providers.dialects.chat import ChatDialect
@@ -114,13 +113,14 @@ async def _gateway(parts: Parts, pay: Paying, stack: AsyncExitStack) -> Gateway:
     stack.push_async_callback(shared.flights.close)
     await stack.enter_async_context(background(shared.works))
     routes = catalog_routes(frozenset(slug for slug, each in spoken.items() if each.enabled))
-    registry = CollectorRegistry()
-    register(parts.cache, registry)
-    ours = BreakersCollector(breakers), AttemptsCollector(lambda: attempts.counts), shared.collector
-    refused = AuthenticationCollector(parts.authentication.refused)
-    for collector in (refused, *pay.collectors, *ours):
-        registry.register(collector)
-    ProcessCollector(registry=registry)
+    collectors = (
+        AuthenticationCollector(parts.authentication.refused),
+        *pay.collectors,
+        BreakersCollector(breakers),
+        AttemptsCollector(lambda: attempts.counts),
+        shared.collector,
+    )
+    measured = await stack.enter_async_context(measuring(parts, collectors, {}))
     callers = Callers(parts.authentication, ClientAddresses(parts.settings.trusted_proxies))
     asking = Asking(callers, parts.idempotency, parts.providers, parts.settings.max_body_bytes)
     control = ControlParts(
@@ -133,6 +133,8 @@ async def _gateway(parts: Parts, pay: Paying, stack: AsyncExitStack) -> Gateway:
         audit=parts.audit,
         credits=parts.credits.repository,
         ledger=parts.credits.ledger,
+        metrics=measured.metrics,
+        siblings=measured.siblings,
         checks=_checks(parts),
         required_checks=frozenset({"database", "catalog"}),
     )
@@ -143,7 +145,7 @@ async def _gateway(parts: Parts, pay: Paying, stack: AsyncExitStack) -> Gateway:
             LiveApp(),
             CatalogApp(parts.catalog, routes, is_cached=parts.settings.cache.enabled),
         ],
-        control_plane(control_routers(control), routes, registry),
+        control_plane(control_routers(control), routes),
     )
 
 

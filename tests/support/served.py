@@ -17,14 +17,15 @@ _WITHIN = 60.0
 
 
 class Served:
-    """`printed` is all that came on standard error so far, `url` where it answers."""
+    """`printed` is all that came on standard error so far, `url` where it answers. `settings`: as `GATEWAYZ_` names."""
 
-    def __init__(self, data_dir: Path, name: str = "serve") -> None:
+    def __init__(self, data_dir: Path, name: str = "serve", **settings: str) -> None:
         self.data_dir = data_dir
         self._log = data_dir.parent / f"{name}.log"
         with self._log.open("w") as log:
             command = [sys.executable, "-m", "gatewayz", "serve", "--port", "0", "--data-dir", str(data_dir)]
-            self.process = subprocess.Popen(command, stderr=log, cwd=data_dir.parent)
+            environment = os.environ | {f"GATEWAYZ_{name.upper()}": value for name, value in settings.items()}
+            self.process = subprocess.Popen(command, stderr=log, cwd=data_dir.parent, env=environment)
 
     @property
     def url(self) -> str:
@@ -73,9 +74,9 @@ class Served:
 
 
 @contextmanager
-def served(data_dir: Path, name: str = "serve") -> Iterator[Served]:
+def served(data_dir: Path, name: str = "serve", **settings: str) -> Iterator[Served]:
     """Running, but perhaps not ready yet: `url` waits for that."""
-    one = Served(data_dir, name)
+    one = Served(data_dir, name, **settings)
     try:
         yield one
     finally:

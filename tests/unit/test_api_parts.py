@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import zstandard
 from fastapi import APIRouter
-from prometheus_client import CollectorRegistry
 
 from gatewayz.api.catalog import catalog_routes
 from gatewayz.api.control_plane import control_plane
@@ -269,7 +268,7 @@ def test_the_status_table_names_nothing_but_kinds() -> None:
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    app = control_plane([APIRouter()], catalog_routes(frozenset()), CollectorRegistry())
+    app = control_plane([APIRouter()], catalog_routes(frozenset()))
     app.openapi()
     document: dict[str, Any] = json.loads(json.dumps(app.openapi()))
     return document

@@ -1,4 +1,4 @@
-"""The framework's part: health, metrics, the OpenAPI document, and every path that is not hot."""
+"""The framework's part: the OpenAPI document, and every path that is not hot."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.exceptions import HTTPException
 
 from gatewayz import __version__
@@ -24,7 +23,6 @@ _KINDS = {404: ErrorKind.NOT_FOUND, 405: ErrorKind.METHOD_NOT_ALLOWED}
 def control_plane(
     routers: Sequence[APIRouter],
     catalog_routes: Sequence[CatalogRoute],
-    registry: CollectorRegistry,
 ) -> FastAPI:
     app = FastAPI(
         title="gatewayz",
@@ -34,10 +32,6 @@ def control_plane(
     )
     for router in routers:
         app.include_router(router)
-
-    @app.get("/metrics", include_in_schema=False)
-    async def metrics() -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     _document_hot_paths(app, catalog_routes)
     _answer_errors(app)

@@ -20,11 +20,14 @@ from gatewayz.api.cache_clearing import clearing_routes
 from gatewayz.api.callers import Callers
 from gatewayz.api.credits import own_credit_routes
 from gatewayz.api.health import Check, health_routes
+from gatewayz.api.metrics import metrics_routes
 from gatewayz.api.own_key import own_key_routes
 from gatewayz.cache.cache import Cache
 from gatewayz.credits.ledger import Ledger
 from gatewayz.credits.repository import CreditsRepository
 from gatewayz.storage.audit import AuditLog
+from gatewayz.telemetry.fleet_metrics import FleetMetrics
+from gatewayz.telemetry.siblings import Siblings
 
 
 class ControlParts(Struct, frozen=True, kw_only=True):
@@ -39,6 +42,8 @@ class ControlParts(Struct, frozen=True, kw_only=True):
     audit: AuditLog
     credits: CreditsRepository
     ledger: Ledger
+    metrics: FleetMetrics
+    siblings: Siblings
     checks: Mapping[str, Check] = {}
     required_checks: frozenset[str] = frozenset()
 
@@ -47,6 +52,7 @@ def control_routers(parts: ControlParts) -> list[APIRouter]:
     callers = parts.callers
     return [
         health_routes(parts.checks, parts.required_checks),
+        metrics_routes(parts.metrics, parts.siblings),
         own_key_routes(callers, parts.keys, parts.accounts, parts.plans),
         account_routes(callers, parts.accounts),
         key_routes(callers, parts.keys),

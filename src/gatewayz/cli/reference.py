@@ -17,7 +17,6 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 import typer
-from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -51,6 +50,7 @@ from gatewayz.providers.shapes.table import SHAPES
 from gatewayz.providers.table import PROVIDERS
 from gatewayz.responses.metrics import ResponsesCollector, ResponsesCounts
 from gatewayz.settings import PREFIX, WELL_KNOWN, Settings, known_variables
+from gatewayz.telemetry.gauges import GAUGES
 
 _NOTE = "<!-- Written by `make docs` from {source}. Edit there, not here. -->"
 
@@ -213,8 +213,10 @@ def _http_api() -> Iterable[str]:
         audit=unasked,
         credits=unasked,
         ledger=unasked,
+        metrics=unasked,
+        siblings=unasked,
     )
-    app = control_plane(control_routers(control), catalog_routes(frozenset()), CollectorRegistry())
+    app = control_plane(control_routers(control), catalog_routes(frozenset()))
     operations: list[tuple[list[str], Mapping[str, Any]]] = []
     document = app.openapi()
     forms = document["components"]["schemas"]
@@ -407,19 +409,22 @@ def _own_errors(error: type[GatewayzError]) -> Iterable[type[GatewayzError]]:
 
 
 def _metrics() -> Iterable[str]:
-    yield "`GET /metrics` in Prometheus's text form, of the worker that answers. No label holds a key or a user."
-    yield "Beside these stand `prometheus-client`'s own `process_*` figures, where the platform has them."
+    yield "`GET /metrics` in Prometheus's text form, of all workers of the `gatewayz serve` that answers together:"
+    yield "counters and histograms added, gauges as the last but one column says. No label holds a key or a user."
+    yield "Beside these stand `gatewayz_workers`, which counts workers that answered and those that were silent, and"
+    yield "`prometheus-client`'s own `process_*` figures, where the platform has them, each worker's by itself."
     yield ""
     rows = []
-    for metric in chain.from_iterable(each.collect() for each in _collectors()):
+    for metric in chain.from_iterable(each.collect() for each in collectors()):
         suffix = "_total" if metric.type == "counter" else ""
         # prometheus-client keeps the label names of a family without samples nowhere else.
         labels = getattr(metric, "_labelnames", ())
-        rows.append((code(metric.name + suffix), metric.type, codes(labels), metric.documentation))
-    yield from table(("metric", "type", "labels", "what it counts"), rows)
+        rule = GAUGES[metric.name].value if metric.type == "gauge" else "sum"
+        rows.append((code(metric.name + suffix), metric.type, codes(labels), rule, metric.documentation))
+    yield from table(("metric", "type", "labels", "of several workers", "what it counts"), rows)
 
 
-def _collectors() -> Iterable[Collector]:
+def collectors() -> Iterable[Collector]:
     """Of parts that nobody uses."""
     clock = SystemClock()
     yield CacheCollector(Cache(ENTITIES, None, clock=clock, rng=random.Random(0)))  # noqa: S311  it spreads nothing

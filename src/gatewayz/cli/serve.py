@@ -1,8 +1,11 @@
 """`gatewayz serve`: bring everything up, watch over the workers, take everything down."""
 
 import asyncio
+import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from uvicorn.supervisors import Multiprocess
 
@@ -18,12 +21,13 @@ from gatewayz.settings import Settings, database_url
 from gatewayz.storage.election import alone
 from gatewayz.storage.migrate import migrate, schema_state
 from gatewayz.telemetry.logs import configure_logs
+from gatewayz.telemetry.slots import run_directory
 
 
 def serve(output: Output) -> None:
     """Blocks until SIGINT or SIGTERM, then finishes what is in flight and stops what it started."""
     began = time.monotonic()
-    with installation() as place:
+    with installation() as place, _meeting_place(place.settings):
         settings = place.settings
         configure_logs(settings.log)
         listener = _listen(settings)
@@ -41,6 +45,17 @@ def serve(output: Output) -> None:
         finally:
             companion.stop()
     output.say("stopped")
+
+
+@contextmanager
+def _meeting_place(settings: Settings) -> Iterator[None]:
+    """Of the workers, who find it in the environment."""
+    if settings.run_dir is not None:
+        yield
+        return
+    with run_directory(settings.data_dir) as directory:
+        os.environ["GATEWAYZ_RUN_DIR"] = str(directory)
+        yield
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -1,0 +1,111 @@
+"""`/metrics` of all workers of one serve, whichever of them is asked.
+
+What a worker tells it has written down before, so that no counter goes back when the worker dies: who takes its slot
+goes on from there, and where nobody has taken it yet, or its worker is frozen, what is written down counts. What a
+killed worker had counted since it last told or wrote is lost, as it is with every process that is killed.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import structlog
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gatewayz.telemetry import snapshot
+from gatewayz.telemetry.merging import lasting, merged
+from gatewayz.telemetry.siblings import Answers, Siblings
+from gatewayz.telemetry.slots import Slot, counts_of, taken
+from gatewayz.telemetry.snapshot import Family
+
+METRICS = "metrics"
+"""The question."""
+
+WRITE_EVERY = 5.0
+"""Seconds."""
+
+log = structlog.get_logger("gatewayz.metrics")
+
+
+class FleetMetrics:
+    """`registry`: of this worker. `slot`: None where it is alone."""
+
+    def __init__(self, registry: CollectorRegistry, slot: Slot | None) -> None:
+        self._registry = registry
+        self._slot = slot
+        self._inherited = lasting(_written_in(slot.counts)) if slot is not None else []
+
+    async def answer(self, _words: bytes) -> bytes:
+        """What this worker has counted, and those who had its slot before. It is written down when this returns."""
+        return self.write_down()
+
+    def write_down(self) -> bytes:
+        counted = snapshot.written(self._counted())
+        if self._slot is not None:
+            _replace(self._slot.counts, counted)
+        return counted
+
+    async def text(self, siblings: Siblings) -> bytes:
+        """In Prometheus's text form."""
+        answers = await siblings.ask(METRICS)
+        return await asyncio.to_thread(self._text, answers)
+
+    def _counted(self) -> list[Family]:
+        own = snapshot.families(self._registry.collect())
+        if not self._inherited:
+            return own
+        growing = merged({0: lasting(own), 1: self._inherited})
+        return [*growing, *(each for each in own if each not in lasting(own))]
+
+    def _text(self, answers: Answers) -> bytes:
+        workers = {number: snapshot.read(said) for number, said in answers.told.items()}
+        if self._slot is not None:
+            for number in taken(self._slot.directory):
+                if number not in workers:
+                    workers[number] = lasting(_written_in(counts_of(self._slot.directory, number)))
+        together = CollectorRegistry()
+        together.register(_Fixed([*map(snapshot.metric, merged(workers)), _workers(answers)]))
+        return generate_latest(together)
+
+
+class _Fixed(Collector):
+    def __init__(self, metrics: list[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._metrics
+
+
+def _workers(answers: Answers) -> Metric:
+    workers = GaugeMetricFamily(
+        "gatewayz_workers",
+        "Workers of this serve: those whose figures are in this answer, and those that live and did not tell theirs, "
+        "of which only what they had counted before is.",
+        labels=["state"],
+    )
+    workers.add_metric(["answering"], len(answers.told))
+    workers.add_metric(["silent"], len(answers.silent))
+    return workers
+
+
+def _written_in(path: Path) -> list[Family]:
+    try:
+        return snapshot.read(path.read_bytes())
+    except FileNotFoundError:
+        return []
+    except (OSError, msgspec.DecodeError) as error:
+        log.warning("counts_unreadable", path=str(path), reason=f"{type(error).__name__}: {error}")
+        return []
+
+
+def _replace(path: Path, counted: bytes) -> None:
+    """All of it or nothing, whenever the process dies."""
+    new = path.with_suffix(".new")
+    try:
+        new.write_bytes(counted)
+        new.replace(path)
+    except OSError as error:
+        log.warning("counts_not_written", path=str(path), reason=f"{type(error).__name__}: {error}")

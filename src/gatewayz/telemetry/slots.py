@@ -1,0 +1,126 @@
+"""Places for the workers of one `gatewayz serve`: small numbers that stay the same when a worker is replaced."""
+
+import fcntl
+import itertools
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_LONGEST_NAME = "9999.sock"
+_MAX_PATH_BYTES = 100  # the kernel's limit is 104 on macOS and 108 on Linux, with a closing zero
+_SHORT_PLACE = Path("/tmp")  # noqa: S108  what is made there has a name of its own and is nobody else's
+_PREFIX = "gatewayz-workers-"
+_OWNER = "owner.lock"
+
+
+class Slot:
+    """One worker's place. `number`: the smallest that was free, so a replacement takes that of who died."""
+
+    def __init__(self, directory: Path, number: int) -> None:
+        self.directory = directory
+        self.number = number
+
+    @property
+    def socket(self) -> Path:
+        return socket_of(self.directory, self.number)
+
+    @property
+    def counts(self) -> Path:
+        """Where the worker writes what it has counted."""
+        return counts_of(self.directory, self.number)
+
+
+def socket_of(directory: Path, number: int) -> Path:
+    return directory / f"{number}.sock"
+
+
+def counts_of(directory: Path, number: int) -> Path:
+    return directory / f"{number}.counts"
+
+
+def taken(directory: Path) -> list[int]:
+    """The numbers that some worker has, or has had."""
+    return sorted(int(each.stem) for each in directory.glob("*.lock") if each.stem.isdigit())
+
+
+@contextmanager
+def claimed(directory: Path) -> Iterator[Slot]:
+    """A slot in the directory for the time of the block. When its process dies, however it dies, the kernel gives it
+    back.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for number in itertools.count():
+        file = os.open(directory / f"{number}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        if _locked(file):
+            break
+        os.close(file)
+    try:
+        yield Slot(directory, number)
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def run_directory(data_dir: Path) -> Iterator[Path]:
+    """A new directory for the slots of one serve, this user's alone, removed at the end of the block.
+
+    It lies in the data directory where sockets in it have names that the kernel takes, else in a short place. What a
+    killed serve has left in the data directory is removed.
+    """
+    place = data_dir.absolute()
+    place.mkdir(mode=0o711, parents=True, exist_ok=True)
+    with _alone(place):
+        _sweep(place)
+        is_short = len(os.fsencode(place / f"{_PREFIX}12345678" / _LONGEST_NAME)) < _MAX_PATH_BYTES
+        directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place if is_short else _SHORT_PLACE))
+        file = os.open(directory / _OWNER, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield directory
+    finally:
+        _remove(directory)
+        os.close(file)
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """So that nobody sweeps away what another has made and not yet locked."""
+    file = os.open(place, os.O_RDONLY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
+
+
+def _sweep(place: Path) -> None:
+    for owner in place.glob(f"{_PREFIX}*/{_OWNER}"):
+        try:
+            file = os.open(owner, os.O_RDWR)
+        except PermissionError:  # another user's
+            continue
+        try:
+            if _locked(file):
+                _remove(owner.parent)
+        finally:
+            os.close(file)
+
+
+def _remove(directory: Path) -> None:
+    """There are files only in it. A worker that is still stopping may write one more: then it is swept later."""
+    for each in directory.iterdir():
+        each.unlink(missing_ok=True)
+    try:
+        directory.rmdir()
+    except OSError:
+        return
