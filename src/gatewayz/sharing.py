@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from prometheus_client.registry import Collector
 
 from gatewayz.app import Parts
+from gatewayz.cache.schema import fingerprint_of
 from gatewayz.core.clock import SystemClock
 from gatewayz.core.supervision import Work
 from gatewayz.inference.making import Maker
@@ -16,6 +17,7 @@ from gatewayz.responses.fleet import Fleet
 from gatewayz.responses.flights import Flights
 from gatewayz.responses.metrics import ResponsesCollector, ResponsesCounts
 from gatewayz.responses.plan import Plans
+from gatewayz.responses.records import Record
 from gatewayz.responses.repository import CHAT
 from gatewayz.responses.wakes import Wakes
 
@@ -47,7 +49,8 @@ def sharing(parts: Parts, turnstile: Turnstile, inference: InferenceService) -> 
     if parts.redis is not None and parts.scripts is not None and config.enabled:
         wakes = Wakes(parts.redis.lines, f"gw:flights:{parts.installation}")
         works["hear of answers"] = (wakes.listen, _LISTEN_AGAIN)
-        prefix = f"gw:flight:{parts.installation}:"
+        # A build with other records follows none of this one's answers, and is not followed.
+        prefix = f"gw:flight:{parts.installation}:{fingerprint_of({'record': Record})}:"
         fleet = Fleet(parts.scripts, wakes, clock, prefix=prefix, lease=config.lease, most_bytes=most_bytes)
     maker = Maker(inference, cache, fleet, counts, clock, most_bytes=config.max_bytes)
     replies = Replies(inference, turnstile, cache, maker, flights, counts, clock, wait=config.wait)

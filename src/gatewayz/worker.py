@@ -2,9 +2,7 @@
 
 import asyncio
 import math
-import multiprocessing
 import random
-import signal
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any
@@ -22,6 +20,7 @@ from gatewayz.api.catalog import catalog_routes
 from gatewayz.api.catalog_app import CatalogApp
 from gatewayz.api.client_address import ClientAddresses
 from gatewayz.api.control_plane import control_plane
+from gatewayz.api.draining import Drain
 from gatewayz.api.health import Check, LiveApp
 from gatewayz.api.inference_app import ChatApp
 from gatewayz.api.plain_app import PlainApp
@@ -48,26 +47,19 @@ from gatewayz.paying import Paying, paying
 from gatewayz.providers.config import ConfiguredProvider
 from gatewayz.providers.dialects.chat import ChatDialect
 from gatewayz.providers.dialects.table import DIALECTS
-from gatewayz.settings import Settings, database_url, load_settings
+from gatewayz.settings import Settings, database_url
 from gatewayz.sharing import sharing
 from gatewayz.storage.election import lead
-from gatewayz.telemetry.logs import configure_logs
 
 log = structlog.get_logger("gatewayz.cache")
-
-
-def create_app() -> ASGIApp:
-    """The ASGI application of one worker; settings come from the environment."""
-    settings = load_settings()
-    configure_logs(settings.log)
-    return Worker(settings)
 
 
 class Worker:
     """The ASGI application: its parts live from the server's startup to its shutdown."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, drain: Drain) -> None:
         self._settings = settings
+        self._drain = drain
         self._app: ASGIApp | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401  ASGI's own types
@@ -78,13 +70,12 @@ class Worker:
 
     async def _live(self, receive: Any, send: Any) -> None:  # noqa: ANN401  ASGI's own types
         await receive()
-        _leave_with_parent()
         try:
             async with AsyncExitStack() as stack:
                 parts = await stack.enter_async_context(assembled(self._settings))
                 pay = await stack.enter_async_context(paying(parts))
                 await stack.enter_async_context(background({**_background_work(parts), **pay.works}))
-                self._app = await _gateway(parts, pay, stack)
+                self._app = await _gateway(parts, pay, self._drain, stack)
                 collect_rarely()
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
@@ -94,14 +85,7 @@ class Worker:
             await send({"type": "lifespan.shutdown.complete"})
 
 
-def _leave_with_parent() -> None:
-    """A supervisor that was killed cannot stop its workers: they see it go, and stop as if told to."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        asyncio.get_running_loop().add_reader(parent.sentinel, signal.raise_signal, signal.SIGTERM)
-
-
-async def _gateway(parts: Parts, pay: Paying, stack: AsyncExitStack) -> Gateway:
+async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStack) -> Gateway:
     dialects = {name: each.speak(parts.http) for name, each in DIALECTS.items() if each.speak is not None}
     spoken = {slug: each for slug, each in parts.providers.items() if each.provider.dialect in dialects}
     breakers = Breakers(parts.scripts, SystemClock(), parts.settings.health, prefix=f"gw:health:{parts.installation}:")
@@ -110,7 +94,7 @@ async def _gateway(parts: Parts, pay: Paying, stack: AsyncExitStack) -> Gateway:
     router = Router(parts.catalog, spoken, breakers, scores)
     inference = InferenceService(router, pay.turnstile, attempts, scores, SystemClock())
     shared = sharing(parts, pay.turnstile, inference)
-    stack.push_async_callback(shared.flights.close)
+    stack.push_async_callback(lambda: shared.flights.close(within=drain.left))
     await stack.enter_async_context(background(shared.works))
     routes = catalog_routes(frozenset(slug for slug, each in spoken.items() if each.enabled))
     collectors = (
@@ -123,6 +107,7 @@ async def _gateway(parts: Parts, pay: Paying, stack: AsyncExitStack) -> Gateway:
     measured = await stack.enter_async_context(measuring(parts, collectors, {}))
     callers = Callers(parts.authentication, ClientAddresses(parts.settings.trusted_proxies))
     asking = Asking(callers, parts.idempotency, parts.providers, parts.settings.max_body_bytes)
+    stack.push_async_callback(lambda: asking.finish(within=drain.left))
     control = ControlParts(
         cache=parts.cache,
         callers=callers,
@@ -135,8 +120,8 @@ async def _gateway(parts: Parts, pay: Paying, stack: AsyncExitStack) -> Gateway:
         ledger=parts.credits.ledger,
         metrics=measured.metrics,
         siblings=measured.siblings,
-        checks=_checks(parts),
-        required_checks=frozenset({"database", "catalog"}),
+        checks={"drain": _stays(drain), **_checks(parts)},
+        required_checks=frozenset({"drain", "database", "catalog"}),
     )
     return Gateway(
         [
@@ -190,6 +175,13 @@ def _log_violation(violation: Violation) -> None:
 async def relay_while_elected(parts: Parts) -> None:
     """One process of all applies the row changes that their writers did not apply themselves."""
     await lead(database_url(parts.settings), "cache outbox", parts.outbox.relay)
+
+
+def _stays(drain: Drain) -> Check:
+    async def stays() -> str | None:
+        return "this worker is about to stop" if drain.has_begun else None
+
+    return stays
 
 
 def _checks(parts: Parts) -> dict[str, Check]:

@@ -3,9 +3,9 @@
 import asyncio
 import socket
 
-import uvicorn
-
-from gatewayz.api.server import server_config
+from gatewayz.api.draining import Drain
+from gatewayz.api.server import Server, server_config
+from gatewayz.core.clock import SystemClock
 from gatewayz.settings import load_settings
 from gatewayz.telemetry.logs import configure_logs
 from gatewayz.worker import Worker
@@ -16,7 +16,8 @@ async def main() -> None:
     configure_logs(settings.log)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(server_config(Worker(settings)))
+        drain = Drain(settings.drain, SystemClock())
+        server = Server(server_config(Worker(settings, drain)), drain)
         running = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
             assert not running.done()

@@ -268,7 +268,7 @@ async def test_operations_answer_without_a_key(gateway: RunningGateway) -> None:
     assert json.loads((await answer(gateway, "/health"))[2]) == {"status": "ok"}
     status, body = await gateway.health()
     assert status == 200
-    assert set(body["checks"]) == {"database", "redis", "catalog"}
+    assert set(body["checks"]) == {"drain", "database", "redis", "catalog"}
     assert b"model_cache_hits_total" in (await answer(gateway, "/metrics"))[2]
     document = json.loads((await answer(gateway, "/openapi.json"))[2])
     assert {CHAT, "/v1/models", "/health/ready"} <= set(document["paths"])

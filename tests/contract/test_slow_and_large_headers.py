@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import uvicorn
 
 from gatewayz.api.answer import send_json
+from gatewayz.api.config import DrainConfig
+from gatewayz.api.draining import Drain
 from gatewayz.api.exchange import read_body
 from gatewayz.api.protocol import BoundedProtocol
-from gatewayz.api.server import server_config
+from gatewayz.api.server import Server, server_config
+from gatewayz.core.clock import SystemClock
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: a\r\n"
 
@@ -33,22 +35,16 @@ async def polite(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401  
     await send_json(send, json.dumps({"bytes": len(body)}).encode())
 
 
-class Server(uvicorn.Server):
-    """Its signals belong to the test run."""
-
-    def install_signal_handlers(self) -> None:
-        return
-
-
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    server = Server(server_config(polite, drain_seconds=1, protocol=Impatient))
+    drain = Drain(DrainConfig(limit=1), SystemClock())
+    server = Server(server_config(polite, protocol=Impatient), drain)
     server.config.port = 0
     serving = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.wait({serving}, timeout=0.01)
     yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
+    drain.begin()
     await serving
 
 

@@ -3,7 +3,8 @@
 The path before /chat/completions, /completions or /embeddings names what it does, itself or by `behaviours`: `/answers`
 gives an answer, `/400` … `/503` an error in OpenAI's form, `/quotes-key` a 401 that repeats the key it was shown
 (`/quotes-key-400` a 400), `/held` sends what the test puts into `chunks`, `/silent` never answers, `/breaks` drops the
-connection after the headers, `/cut` after the first chunk. `/429-7` says to come again in 7 seconds, `/no-quota` that
+connection after the headers, `/cut` after the first chunk, `/paused` streams its first event and the others once the
+test sets `may_go_on`. `/429-7` says to come again in 7 seconds, `/no-quota` that
 the account is used up.
 """
 
@@ -56,6 +57,7 @@ class FakeUpstream:
         self.chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.has_request = asyncio.Event()
         self.is_left = asyncio.Event()
+        self.may_go_on = asyncio.Event()
 
     def base_url(self, behaviour: str) -> str:
         return f"{self.url}/{behaviour}"
@@ -76,6 +78,8 @@ class FakeUpstream:
             return error
         if behaviour in {"breaks", "cut"}:
             return await _break_off(request, b"" if behaviour == "breaks" else event("Hel"))
+        if behaviour == "paused":
+            return await self._pause(request)
         if behaviour in {"held", "silent"}:
             return await self._hold(request, behaviour)
         return await _ANSWERS[request.match_info["endpoint"]](request, body)
@@ -92,6 +96,15 @@ class FakeUpstream:
         except asyncio.CancelledError:
             self.is_left.set()
             raise
+        return response
+
+    async def _pause(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(event("Hel"))
+        await self.may_go_on.wait()
+        for chunk in (event("lo"), USED, DONE):
+            await response.write(chunk)
         return response
 
 

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import uvicorn
 from msgspec import Struct
 from redis.asyncio import Redis
 from yarl import URL
 
-from gatewayz.api.server import server_config
+from gatewayz.api.draining import Drain
+from gatewayz.api.server import Server, server_config
 from gatewayz.app import ENTITIES, Parts, assembled, catalog_sync
 from gatewayz.cli.first_start import sync_without_network
+from gatewayz.core.clock import SystemClock
 from gatewayz.embedded.servers import Servers
 from gatewayz.providers.listing import ListedModel, Listing
 from gatewayz.settings import Settings
@@ -111,6 +112,7 @@ def settings_for(
             "inference": {"rounds": 1},
             "providers": providers or {},
             "responses": {"enabled": False},
+            "drain": {"limit": 2.0},
             **others,
         }
     )
@@ -153,7 +155,8 @@ async def serving(settings: Settings, api_key: str = "", *, is_ready: bool = Tru
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(server_config(Worker(settings), drain_seconds=2))
+        drain = Drain(settings.drain, SystemClock())
+        server = Server(server_config(Worker(settings, drain)), drain)
         running = asyncio.create_task(server.serve(sockets=[listener]), name="gateway")
         gateway = RunningGateway(f"http://127.0.0.1:{listener.getsockname()[1]}", api_key, settings)
         try:
@@ -162,7 +165,7 @@ async def serving(settings: Settings, api_key: str = "", *, is_ready: bool = Tru
                 await gateway.until_health(200, "ok")
             yield gateway
         finally:
-            server.should_exit = True
+            drain.begin()
             await running
 
 
@@ -183,7 +186,7 @@ async def running_gateway(
         yield await stack.enter_async_context(serving(settings, api_key))
 
 
-async def _until_started(server: uvicorn.Server, running: asyncio.Task[None]) -> None:
+async def _until_started(server: Server, running: asyncio.Task[None]) -> None:
     async with asyncio.timeout(_READY_WITHIN):
         while not server.started:
             if running.done():

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import zlib
 from pathlib import Path
 
 import pytest
@@ -179,3 +180,35 @@ async def test_what_was_written_is_forced_to_the_disk_once(tmp_path: Path, monke
     await journal.sync()
     await journal.sync()
     assert len(forced) == 1
+
+
+# As 0.1.0 has written them: the first with all that it knew, the second with what has no default.
+RELEASED = (
+    (
+        b'{"request_id":"gen_1","account_id":7,"key_id":"key_1","model":"acme/m","provider":"acme","ended_at":1.5,'
+        b'"native_id":"m","prompt_tokens":3,"completion_tokens":4,"cached_tokens":1,"cache_write_tokens":0,'
+        b'"reasoning_tokens":0,"cost":25,"hold":100,"tranche":9,"cache_status":"miss","is_stream":true,"latency":0.25}'
+    ),
+    b'{"request_id":"gen_2","account_id":7,"key_id":"key_1","model":"acme/m","provider":"acme","ended_at":2.5}',
+)
+
+
+async def test_what_an_earlier_version_wrote_down_is_still_read(tmp_path: Path) -> None:
+    """A journal outlives an upgrade. A field of a charge is never renamed, and a new one has a default."""
+    leave_behind(tmp_path, b"".join(b"%08x %b\n" % (zlib.crc32(each), each) for each in RELEASED))
+    with adopted(tmp_path) as segment:
+        assert segment is not None
+        batch = segment.read(10)
+        assert [(each.request_id, each.cost, each.hold, each.tranche) for each in batch.charges] == [
+            ("gen_1", 25, 100, 9),
+            ("gen_2", 0, 0, None),
+        ]
+        assert batch.damaged == 0
+
+
+async def test_what_a_later_version_wrote_down_is_read_without_what_is_not_known_yet(tmp_path: Path) -> None:
+    later = RELEASED[1][:-1] + b',"of_a_later_version":{"a":1}}'
+    leave_behind(tmp_path, b"%08x %b\n" % (zlib.crc32(later), later))
+    with adopted(tmp_path) as segment:
+        assert segment is not None
+        assert [each.request_id for each in segment.read(10).charges] == ["gen_2"]

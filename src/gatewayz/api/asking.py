@@ -65,3 +65,7 @@ class Asking:
             await self._only_once.answer(once, answer, send, own_headers)
         else:
             await unless_gone(receive, answer(send, random_id("gen")))
+
+    async def finish(self, within: float) -> None:
+        """Wait, so many seconds at most, for what runs on though its caller has left."""
+        await self._only_once.finish(within)

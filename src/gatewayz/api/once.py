@@ -35,6 +35,11 @@ class OnlyOnce:
         task.add_done_callback(self._ended)
         await asyncio.shield(task)
 
+    async def finish(self, within: float) -> None:
+        """Wait, so many seconds at most, for what runs. What is cut then can be asked for anew when its claim ends."""
+        if self._running:
+            await asyncio.wait(set(self._running), timeout=within)
+
     async def _answer(self, once: Once, run: Run, send: Send, own_headers: Headers) -> None:
         async with self._idempotency.claimed(once) as claim:
             if isinstance(claim, KeptAnswer):

@@ -1,7 +1,7 @@
 """Which shapes this build reads and writes, as a short text in every Redis key."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -16,7 +16,12 @@ def fingerprint(entities: Iterable[Entity[Any, Any]]) -> str:
 
     Docstrings do not count; names, types, defaults and constraints do.
     """
-    shapes = {entity.name: _shape(entity.value) for entity in entities}
+    return fingerprint_of({entity.name: entity.value for entity in entities})
+
+
+def fingerprint_of(values: Mapping[str, Any]) -> str:
+    """The same over any named types, for what else is kept in Redis by one build and read by others."""
+    shapes = {name: _shape(value) for name, value in values.items()}
     text = msgspec.json.encode(shapes, order="sorted")
     return hashlib.sha256(text).hexdigest()[:12]
 

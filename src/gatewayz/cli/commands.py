@@ -60,7 +60,7 @@ def migrate(
         work = schema_state if check else migrate_schema
         state = asyncio.run(work(database_url(place.settings), ENTITIES))
         output.notes.print(f"schema {state}")
-    if not state.is_current:
+    if not state.is_usable:
         sys.exit(1)
 
 

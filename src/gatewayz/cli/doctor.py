@@ -86,7 +86,7 @@ async def _schema(settings: Settings) -> Finding:
         state = await schema_state(database_url(settings), ENTITIES)
     except GatewayzError as error:
         return Finding("database", "does not answer", error.message)
-    if state.is_current:
+    if state.is_usable:
         return Finding("schema", f"revision {state.current}")
     return Finding("schema", str(state), "run `gatewayz migrate`")
 

@@ -57,12 +57,12 @@ def revive(place: Installation) -> tuple[str, ...]:
 
 
 async def prepare_schema(place: Installation) -> None:
-    """Make sure that the schema is current. An embedded database is migrated; one that was given is not, as others
-    may be at work in it: raises SettingsInvalid with the remedy.
+    """Make sure that the schema is one that this version works on. An embedded database is migrated; one that was given
+    is not, as others may be at work in it: raises SettingsInvalid with the remedy.
     """
     url = database_url(place.settings)
     state = await schema_state(url, ENTITIES)
-    if state.is_current:
+    if state.is_usable:
         return
     if place.servers.database_url is None:
         raise SettingsInvalid(f"the database's schema is not this version's: {state}; run `gatewayz migrate`")

@@ -7,15 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from uvicorn.supervisors import Multiprocess
-
-from gatewayz.api.server import server_config
 from gatewayz.app import ENTITIES, assembled
 from gatewayz.cli.announcement import announce_keys, announce_ready
 from gatewayz.cli.companion import Companion
 from gatewayz.cli.console import Output
 from gatewayz.cli.first_start import FirstKeys, import_offline, make_keys, sync_without_network
 from gatewayz.cli.installation import installation
+from gatewayz.cli.supervisor import Supervisor
 from gatewayz.core.errors import GatewayzError
 from gatewayz.settings import Settings, database_url
 from gatewayz.storage.election import alone
@@ -40,8 +38,7 @@ def serve(output: Output) -> None:
         companion = Companion(place, announce, url)
         companion.start()
         try:
-            config = server_config("gatewayz.worker:create_app", workers=settings.workers)
-            Multiprocess(config, sockets=[listener]).run()
+            Supervisor(listener, workers=settings.workers, drain=settings.drain).run()
         finally:
             companion.stop()
     output.say("stopped")
@@ -77,7 +74,7 @@ def _listen(settings: Settings) -> socket.socket:
 async def _prepare(settings: Settings, output: Output) -> FirstKeys | None:
     """Schema, catalog and keys: all that must be there before the first worker starts."""
     url = database_url(settings)
-    if not (await schema_state(url, ENTITIES)).is_current:
+    if not (await schema_state(url, ENTITIES)).is_usable:
         output.say("migrating the database …")
         await migrate(url, ENTITIES)
     async with assembled(settings) as parts, alone(url, "first start"):

@@ -49,8 +49,10 @@ class Flights:
         task.add_done_callback(functools.partial(self._landed, key, flight))
         return flight
 
-    async def close(self) -> None:
-        """End what is under way."""
+    async def close(self, within: float) -> None:
+        """Let what is under way come to its end, in so many seconds at most: others may follow it."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=within)
         for task in self._tasks:
             task.cancel()
         if self._tasks:

@@ -21,7 +21,20 @@ class SchemaState(Struct, frozen=True):
     def is_current(self) -> bool:
         return self.current == self.head and self.has_triggers
 
+    @property
+    def is_ahead(self) -> bool:
+        """A newer version has migrated it. This one works on it as it is, for migrations take nothing away that the
+        version before them needs, and must leave its triggers alone.
+        """
+        return self.current is not None and self.current > self.head
+
+    @property
+    def is_usable(self) -> bool:
+        return self.is_current or self.is_ahead
+
     def __str__(self) -> str:
+        if self.is_ahead:
+            return f"revision {self.current}, of a newer version than this one, which knows {self.head}"
         lacking = "" if self.has_triggers or self.current != self.head else ", but the cache's triggers differ from it"
         return f"revision {self.current or 'none'}, newest is {self.head}{lacking}"
 
@@ -42,10 +55,14 @@ async def schema_state(url: str, entities: Collection[Filled]) -> SchemaState:
 
 
 async def migrate(url: str, entities: Collection[Filled], revision: str = "head") -> SchemaState:
-    """Bring the schema to `revision`, and its triggers to what the entities declare if that is the newest one.
+    """Bring the schema to `revision`, and its triggers to what the entities declare if that is the newest one. A schema
+    that a newer version has migrated stays as it is.
 
     Safe to run from several processes at once; a failed step changes nothing.
     """
+    found = await schema_state(url, entities)
+    if found.is_ahead:
+        return found
     # Imported here because nearly every start finds the schema current and need not wait for Alembic's 0.35 s.
     from gatewayz.storage.upgrade import upgrade  # noqa: PLC0415
 
