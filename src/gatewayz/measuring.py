@@ -9,18 +9,24 @@ from prometheus_client.registry import Collector
 
 from gatewayz.app import Parts
 from gatewayz.cache.metrics import register
-from gatewayz.core.supervision import background
+from gatewayz.core.supervision import Work, background
+from gatewayz.telemetry.config import LogConfig
 from gatewayz.telemetry.fleet_metrics import METRICS, WRITE_EVERY, FleetMetrics
+from gatewayz.telemetry.redis_memory import ASK_EVERY, RedisMemory
+from gatewayz.telemetry.request_end import RequestEnd
+from gatewayz.telemetry.request_lines import RequestLines
+from gatewayz.telemetry.requests import Requests, RequestsCollector
 from gatewayz.telemetry.siblings import AnswerTo, Siblings
 from gatewayz.telemetry.slots import claimed
 
 
 @dataclass(frozen=True)
 class Measuring:
-    """`metrics` of all workers of this serve, who ask each other by `siblings`."""
+    """`metrics` of all workers of this serve, who ask each other by `siblings`. `observe`: told of each request."""
 
     metrics: FleetMetrics
     siblings: Siblings
+    observe: RequestEnd
 
 
 @asynccontextmanager
@@ -28,10 +34,15 @@ async def measuring(
     parts: Parts, collectors: Iterable[Collector], answers: Mapping[str, AnswerTo]
 ) -> AsyncIterator[Measuring]:
     """`answers`: what else siblings may ask, by name."""
-    registry = CollectorRegistry()
+    registry, works = CollectorRegistry(), dict[str, tuple[Work, float]]()
     register(parts.cache, registry)
-    for collector in collectors:
+    requests = Requests()
+    for collector in (*collectors, RequestsCollector(requests)):
         registry.register(collector)
+    if parts.redis is not None:
+        memory = RedisMemory(parts.redis.memory)
+        registry.register(memory)
+        works["ask for Redis' memory"] = (memory.look, ASK_EVERY)
     ProcessCollector(registry=registry)
     directory = parts.settings.run_dir
     async with AsyncExitStack() as stack:
@@ -42,8 +53,14 @@ async def measuring(
         async def write_down() -> None:
             metrics.write_down()
 
-        await stack.enter_async_context(background({"write counts": (write_down, WRITE_EVERY)}))
+        works["write counts"] = (write_down, WRITE_EVERY)
+        await stack.enter_async_context(background(works))
         siblings = Siblings(slot, {METRICS: metrics.answer, **answers})
         await siblings.open()
         stack.push_async_callback(siblings.close)
-        yield Measuring(metrics, siblings)
+        yield Measuring(metrics, siblings, RequestEnd(requests, _lines(parts.settings.log)))
+
+
+def _lines(config: LogConfig) -> RequestLines | None:
+    is_wanted = config.requests and config.level in ("debug", "info")
+    return RequestLines(most=config.most_request_lines) if is_wanted else None

@@ -16,6 +16,7 @@ from gatewayz.credits.charging import Charging, charging, journals_in
 from gatewayz.credits.funding import Funding
 from gatewayz.credits.metrics import CreditsCollector, CreditsCounts
 from gatewayz.credits.tending import Tending, retire_all, retire_due
+from gatewayz.inference.metrics import SpentCollector
 from gatewayz.inference.purses import KeptPurses
 from gatewayz.inference.turnstile import Turnstile
 from gatewayz.limits.admission import Admission
@@ -63,7 +64,11 @@ async def paying(parts: Parts) -> AsyncIterator[Paying]:
             clock,
             place=place,
         )
-        collectors = CreditsCollector(lambda: _counts(charges, tending)), LimitsCollector(admission)
+        collectors = (
+            CreditsCollector(lambda: _counts(charges, tending)),
+            LimitsCollector(admission),
+            SpentCollector(turnstile.spent),
+        )
         yield Paying(turnstile, _works(parts, charges, tending, admission, own, place), collectors)
 
 
@@ -116,5 +121,6 @@ def _counts(charges: Charging, tending: Tending) -> CreditsCounts:
         refused=charges.settler.refused,
         damaged=charges.journal.damaged,
         unsettled_bytes=charges.journal.unsettled_bytes,
+        is_failing=charges.journal.is_failing,
         drift=tending.drift,
     )

@@ -131,6 +131,7 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
             CatalogApp(parts.catalog, routes, is_cached=parts.settings.cache.enabled),
         ],
         control_plane(control_routers(control), routes),
+        measured.observe,
     )
 
 

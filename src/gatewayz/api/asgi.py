@@ -1,21 +1,24 @@
 """The door: gives each request its id, sends hot paths to plain callables and the rest to the framework."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import structlog
 from starlette.types import ASGIApp
 
 from gatewayz.api.answer import Headers, Receive, Scope, Send, header, send_error
-from gatewayz.api.errors import for_client
+from gatewayz.api.errors import STATUS, for_client
 from gatewayz.api.exchange import ClientGone
 from gatewayz.api.limit_headers import limit_headers
 from gatewayz.cache.errors import LoadFailed
+from gatewayz.core.course import Course, follow
 from gatewayz.core.errors import ErrorKind, GatewayzError, unexpected
 from gatewayz.core.ids import request_id
 from gatewayz.limits.errors import RateLimited
 
 REQUEST_ID = b"x-request-id"
+CONTROL = "control"
+"""The endpoint of what is not hot."""
 
 log = structlog.get_logger("gatewayz.api")
 
@@ -30,43 +33,61 @@ class HotPath(Protocol):
 
     def serves(self, path: str) -> bool: ...
 
+    def endpoint(self, path: str) -> str:
+        """Under which requests for a path that it serves are counted. There are few."""
+        ...
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send, own_headers: Headers, /) -> None:
         """Answer, or raise GatewayzError before anything is sent."""
         ...
 
 
 class Gateway:
-    """The ASGI application."""
+    """The ASGI application. `observe` is told of each request when it has ended."""
 
-    def __init__(self, hot_paths: Sequence[HotPath], control_plane: ASGIApp) -> None:
+    def __init__(
+        self, hot_paths: Sequence[HotPath], control_plane: ASGIApp, observe: Callable[[Course, Scope], None]
+    ) -> None:
         self._hot_paths = hot_paths
         self._control_plane = control_plane
+        self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._control_plane(scope, receive, send)
             return
         offered = header(scope, REQUEST_ID)
-        request = request_id(offered.decode("latin-1") if offered else None)
-        own_headers: Headers = [(REQUEST_ID, request.encode())]
+        course = Course(request_id(offered.decode("latin-1") if offered else None))
+        follow(course)
+        try:
+            await self._answer(course, scope, receive, send)
+        finally:
+            self._observe(course, scope)
+
+    async def _answer(self, course: Course, scope: Scope, receive: Receive, send: Send) -> None:
+        own_headers: Headers = [(REQUEST_ID, course.request_id.encode())]
         path: str = scope["path"]
         for hot_path in self._hot_paths:
             if hot_path.serves(path):
+                course.endpoint = hot_path.endpoint(path)
                 if scope["method"] in hot_path.methods:
-                    await _guarded(hot_path, scope, receive, send, own_headers)
+                    await _guarded(hot_path, scope, receive, send, own_headers, course)
                 else:
+                    course.status = STATUS[ErrorKind.METHOD_NOT_ALLOWED]
                     await _refuse_method(scope, send, hot_path.methods, own_headers)
                 return
-        await self._control_plane(scope, receive, _with_headers(send, own_headers))
+        course.endpoint = CONTROL
+        await self._control_plane(scope, receive, _with_headers(send, own_headers, course))
 
 
-async def _guarded(hot_path: HotPath, scope: Scope, receive: Receive, send: Send, own_headers: Headers) -> None:
+async def _guarded(  # noqa: PLR0917  ASGI's three, and what belongs to the request
+    hot_path: HotPath, scope: Scope, receive: Receive, send: Send, own_headers: Headers, course: Course
+) -> None:
     """The request edge: every error becomes an answer, unless an answer has begun; then the connection is cut."""
-    started = False
 
     async def watched(message: Any) -> None:  # noqa: ANN401  an ASGI message
-        nonlocal started
-        started = True
+        if not course.status:
+            course.began_to_answer(message["status"])
         await send(message)
 
     try:
@@ -74,18 +95,25 @@ async def _guarded(hot_path: HotPath, scope: Scope, receive: Receive, send: Send
     except ClientGone:
         return
     except (GatewayzError, LoadFailed) as error:
-        if started:
+        if course.status:
+            course.is_cut = True
             raise
         if not isinstance(error, GatewayzError) and not isinstance(error.__cause__, GatewayzError):
-            log.exception("load_failed", path=scope["path"], request_id=own_headers[0][1].decode())
+            log.exception("load_failed", path=scope["path"], request_id=course.request_id)
         if isinstance(error, RateLimited):
             own_headers += limit_headers(error.standings, is_local=error.is_local)
-        await send_error(send, for_client(error), headers=own_headers)
+        await _refuse(watched, for_client(error), own_headers, course)
     except Exception:
-        log.exception("request_failed", path=scope["path"], request_id=own_headers[0][1].decode())
-        if started:
+        log.exception("request_failed", path=scope["path"], request_id=course.request_id)
+        if course.status:
+            course.is_cut = True
             raise
-        await send_error(send, unexpected(), headers=own_headers)
+        await _refuse(watched, unexpected(), own_headers, course)
+
+
+async def _refuse(send: Send, error: GatewayzError, own_headers: Headers, course: Course) -> None:
+    course.code = error.kind
+    await send_error(send, error, headers=own_headers)
 
 
 async def _refuse_method(scope: Scope, send: Send, allowed: Sequence[str], own_headers: Headers) -> None:
@@ -96,9 +124,10 @@ async def _refuse_method(scope: Scope, send: Send, allowed: Sequence[str], own_h
     await send_error(send, error, headers=[(b"allow", methods.encode()), *own_headers])
 
 
-def _with_headers(send: Send, own_headers: Headers) -> Send:
+def _with_headers(send: Send, own_headers: Headers, course: Course) -> Send:
     async def sending(message: Any) -> None:  # noqa: ANN401  an ASGI message
         if message["type"] == "http.response.start":
+            course.began_to_answer(message["status"])
             message = {**message, "headers": [*message.get("headers", []), *own_headers]}
         await send(message)
 

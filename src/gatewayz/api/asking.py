@@ -11,6 +11,7 @@ from gatewayz.api.answer import Headers, Receive, Scope, Send
 from gatewayz.api.callers import Callers
 from gatewayz.api.exchange import read_body, unless_gone
 from gatewayz.api.once import OnlyOnce, Run, name_of
+from gatewayz.core.course import course
 from gatewayz.core.ids import random_id
 from gatewayz.idempotency.service import Idempotency
 from gatewayz.inference.model import ChatRequest
@@ -51,6 +52,7 @@ class Asking:
         caller = await self._callers.caller(scope, INFERENCE)
         body = await read_body(scope, receive, self._max_body)
         request = parse(body)
+        course().is_stream = request.is_streaming
         preferences = preferences_of(request.body, self._providers)
         for model in (request.model, *preferences.models):
             authorize_model(caller, model)

@@ -44,6 +44,9 @@ class CatalogApp:
     def serves(self, path: str) -> bool:
         return path in self._exact or self._match(path) is not None
 
+    def endpoint(self, _path: str) -> str:
+        return "catalog"
+
     async def __call__(self, scope: Scope, _receive: Receive, send: Send, own_headers: Headers) -> None:
         """Answer a catalog request; `own_headers` go out with it. Raises GatewayzError for the caller to send."""
         snapshot, cache_status = self._catalog.peek(), HIT

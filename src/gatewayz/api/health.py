@@ -26,6 +26,9 @@ class LiveApp:
     def serves(self, path: str) -> bool:
         return path == LIVE_PATH
 
+    def endpoint(self, path: str) -> str:
+        return path
+
     async def __call__(self, scope: Scope, _receive: Receive, send: Send, own_headers: Headers) -> None:
         body = b"" if scope["method"] == "HEAD" else _ALIVE
         await send_answer(send, 200, [JSON, _ALIVE_LENGTH, *own_headers], body)

@@ -26,6 +26,9 @@ class ChatApp:
     def serves(self, path: str) -> bool:
         return path == CHAT_PATH
 
+    def endpoint(self, path: str) -> str:
+        return path
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send, own_headers: Headers) -> None:
         """Answer; raises GatewayzError before anything is sent, for the caller to send."""
         asked = await self._asking.asked(scope, receive, parse_chat_request)

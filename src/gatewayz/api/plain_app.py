@@ -30,6 +30,9 @@ class PlainApp:
     def serves(self, path: str) -> bool:
         return path in _PARSERS
 
+    def endpoint(self, path: str) -> str:
+        return path
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send, own_headers: Headers) -> None:
         """Answer; raises GatewayzError before anything is sent, for the caller to send."""
         asked = await self._asking.asked(scope, receive, _PARSERS[scope["path"]])

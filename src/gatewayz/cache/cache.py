@@ -369,6 +369,7 @@ class Cache:
             trusted=self._trust.live,
             bus_losses=self._trust.losses,
             unsent=len(self._trust.unsent),
+            invalidation_seconds=self._invalidations.confirmed_after,
             samples=self._sampler.stats(),
         )
 

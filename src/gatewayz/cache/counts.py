@@ -33,6 +33,7 @@ class Counts(Struct):
 
     `collapsed`: it waited for a load that another had begun. `bypass`: the cache is switched off. `stale` may
     come from either tier. `negative`: an absence that was remembered. `oversized`: values too large for memory's bound.
+    Leases on loads: `leases_granted` to this worker, `leases_awaited` while another had them.
     """
 
     hit_l1: int = 0
@@ -45,6 +46,8 @@ class Counts(Struct):
     error: int = 0
     loads: int = 0
     load_errors: int = 0
+    leases_granted: int = 0
+    leases_awaited: int = 0
     refused_fills: int = 0
     refreshes: int = 0
     evictions: int = 0
@@ -70,7 +73,8 @@ class CacheStats(Struct, frozen=True, kw_only=True):
     """`l2` is the breaker's state, or "none" without Redis. `l2_errors` counts by kind.
 
     `trusted`: invalidations of other workers arrive here. `unsent`: invalidations that Redis has not yet
-    heard of. `samples`: None where no sampler runs.
+    heard of. `invalidation_seconds`: of this worker's own, until all tiers of all workers had confirmed.
+    `samples`: None where no sampler runs.
     """
 
     entities: dict[str, EntityStats]
@@ -82,4 +86,5 @@ class CacheStats(Struct, frozen=True, kw_only=True):
     trusted: bool
     bus_losses: int
     unsent: int
+    invalidation_seconds: Latency
     samples: SampleStats | None

@@ -14,6 +14,7 @@ from gatewayz.cache.bus import Bus, Notice, RowsApplied, RowsChanged, RowsMissed
 from gatewayz.cache.cascade import Cascade, Target
 from gatewayz.cache.changing import Changing
 from gatewayz.cache.clock import Clock
+from gatewayz.cache.counts import Latency
 from gatewayz.cache.entity import ALL, Entity, Every
 from gatewayz.cache.errors import BusDown
 from gatewayz.cache.memory import Memory, Shelf, Shelves, Trust, Unsent
@@ -73,6 +74,7 @@ class Invalidations:
         self._counter = 0
         self._postponed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self.confirmed_after = Latency()
         self._sending: set[asyncio.Task[Cleared]] = set()
         self.changing = Changing(self._on_late)
         self.row_watchers: list[Callable[[], object]] = []
@@ -134,12 +136,15 @@ class Invalidations:
             size += dropped[1]
             shared += died or 0
             names.extend(target.name for target in wave)
+        seconds = self._clock.monotonic() - began
+        if everywhere:
+            self.confirmed_after.observe(seconds)
         return Cleared(
             entities=tuple(dict.fromkeys(names)),
             entries=entries,
             bytes=size,
             shared=shared,
-            seconds=self._clock.monotonic() - began,
+            seconds=seconds,
             everywhere=everywhere,
         )
 
@@ -149,6 +154,7 @@ class Invalidations:
         False where that did not reach them all: whoever claimed the rows must keep them and repeat. Until Redis is
         told, the others are not either: each has heard of the commit itself and reads around Redis.
         """
+        began = self._clock.monotonic()
         self._raise_floor(floor)
         for wave in self._cascade.levels(self._starts(changed)):
             if await self._send_to_redis(wave, floor) is None:
@@ -156,6 +162,7 @@ class Invalidations:
             self._forget(wave)
             if self._tier is not None and not await self._announce(wave, floor):
                 return False
+        self.confirmed_after.observe(self._clock.monotonic() - began)
         return True
 
     async def repair(self) -> bool:

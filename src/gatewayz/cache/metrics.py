@@ -34,6 +34,7 @@ class CacheCollector(Collector):
         yield _requests(stats)
         yield _latency(stats, "load", "Seconds a loader took.")
         yield _latency(stats, "population", "Seconds it took to fill Redis and memory after a load.")
+        yield _leases(stats)
         yield from _engine(stats)
         yield from _samples(stats.samples or SampleStats({}, (), 0, 0))
 
@@ -58,7 +59,6 @@ def _by_entity(stats: CacheStats) -> Iterator[Metric]:
     dead = CounterMetricFamily("model_cache_invalidations", "Invalidations applied here.", labels=["entity"])
     evicted = CounterMetricFamily("gatewayz_cache_evictions", "Entries that made room.", labels=["entity"])
     oversized = CounterMetricFamily("gatewayz_cache_oversized", "Values too large for memory.", labels=["entity"])
-    refused = CounterMetricFamily("gatewayz_cache_refused_fills", "Loads an invalidation overtook.", labels=["entity"])
     learned = GaugeMetricFamily(
         "gatewayz_cache_learned_ttl_seconds", "Time of being fresh that refreshes suggest.", labels=["entity"]
     )
@@ -72,8 +72,7 @@ def _by_entity(stats: CacheStats) -> Iterator[Metric]:
         dead.add_metric([name], counts.invalidations)
         evicted.add_metric([name], counts.evictions)
         oversized.add_metric([name], counts.oversized)
-        refused.add_metric([name], counts.refused_fills)
-    yield from (hits, misses, size, ttl, learned, dead, evicted, oversized, refused)
+    yield from (hits, misses, size, ttl, learned, dead, evicted, oversized)
 
 
 def _requests(stats: CacheStats) -> Metric:
@@ -86,6 +85,20 @@ def _requests(stats: CacheStats) -> Metric:
         for field, (tier, result) in _TIER_AND_RESULT.items():
             requests.add_metric([name, tier, result], getattr(entity.counts, field))
     return requests
+
+
+def _leases(stats: CacheStats) -> Metric:
+    leases = CounterMetricFamily(
+        "gatewayz_cache_leases",
+        "Leases on loads: granted to this worker, waited for while another had it, refused_late_fill where an "
+        "invalidation had overtaken the load.",
+        labels=["entity", "outcome"],
+    )
+    for name, entity in stats.entities.items():
+        leases.add_metric([name, "granted"], entity.counts.leases_granted)
+        leases.add_metric([name, "waited"], entity.counts.leases_awaited)
+        leases.add_metric([name, "refused_late_fill"], entity.counts.refused_fills)
+    return leases
 
 
 def _latency(stats: CacheStats, what: str, text: str) -> Metric:
@@ -113,6 +126,13 @@ def _engine(stats: CacheStats) -> Iterator[Metric]:
     for kind, count in stats.l2_errors.items():
         errors.add_metric([kind], count)
     yield from (state, errors)
+    lag = HistogramMetricFamily(
+        "gatewayz_cache_invalidation_seconds",
+        "Seconds until Redis and all workers had confirmed an invalidation of this worker's.",
+        labels=[],
+    )
+    lag.add_metric([], buckets=_cumulative(stats.invalidation_seconds), sum_value=stats.invalidation_seconds.total)
+    yield lag
     yield CounterMetricFamily("gatewayz_cache_l2_breaker_opened", "Times the breaker opened.", value=stats.l2_opened)
     yield CounterMetricFamily("gatewayz_cache_bus_losses", "Times the subscription broke.", value=stats.bus_losses)
     yield GaugeMetricFamily("gatewayz_cache_trusted", "1 while invalidations arrive.", value=int(stats.trusted))

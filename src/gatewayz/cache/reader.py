@@ -204,6 +204,7 @@ class Reader:
             return Verdict.ASK_AGAIN
         if reading.failed:
             return Answer(error=CacheError(f"the load in another worker failed with {reading.failed}"))
+        shelf.counts.leases_granted += bool(reading.lease)
         if not reading.busy or flight.purpose is not READ:
             return Verdict.LOAD
         return Verdict.WAIT if self._leaves_it(self._tier, shelf, flight, reading) else Verdict.LOAD
@@ -220,6 +221,7 @@ class Reader:
         flight.wake = functools.partial(self._look_for_fill, shelf, flight)
         flight.keeper = None
         flight.awaited = reading.holder
+        shelf.counts.leases_awaited += 1
         self._waiting[flight] = loop.call_later(reading.busy * self._rng.uniform(1, 1 + JITTER), flight.rouse)
         if flight.changed > reading.order or shelf.flights.get(flight.text) is not flight:
             flight.rouse()  # what it would wait for has come already, or would not be told to it

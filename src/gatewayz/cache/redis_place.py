@@ -35,6 +35,13 @@ class RedisPlace(Struct, frozen=True):
         name, version = ("Valkey", facts.get("valkey_version")) if "valkey_version" in facts else ("Redis", None)
         return f"{name} {version or facts.get('redis_version')}, {_SHOWN[self.kind]}"
 
+    async def memory(self) -> tuple[int, int]:
+        """Bytes that the server uses, and those that it may: where it has no bound, its host's. Of one server of
+        several. Raises RedisError or OSError.
+        """
+        facts = await (await self.lines.home(_CHANNEL)).info("memory")
+        return int(facts["used_memory"]), int(facts.get("maxmemory") or facts.get("total_system_memory") or 0)
+
     async def close(self) -> None:
         await self.lines.close()
         if self.sentinels is not None:

@@ -39,7 +39,7 @@ from gatewayz.credits.metrics import CreditsCollector, CreditsCounts
 from gatewayz.health.breakers import Breakers
 from gatewayz.health.config import HealthConfig
 from gatewayz.health.metrics import BreakersCollector
-from gatewayz.inference.metrics import AttemptsCollector
+from gatewayz.inference.metrics import AttemptsCollector, Spent, SpentCollector
 from gatewayz.limits.admission import Admission
 from gatewayz.limits.local import LocalLimits
 from gatewayz.limits.metrics import LimitsCollector
@@ -51,6 +51,8 @@ from gatewayz.providers.table import PROVIDERS
 from gatewayz.responses.metrics import ResponsesCollector, ResponsesCounts
 from gatewayz.settings import PREFIX, WELL_KNOWN, Settings, known_variables
 from gatewayz.telemetry.gauges import GAUGES
+from gatewayz.telemetry.redis_memory import RedisMemory
+from gatewayz.telemetry.requests import Requests, RequestsCollector
 
 _NOTE = "<!-- Written by `make docs` from {source}. Edit there, not here. -->"
 
@@ -434,6 +436,13 @@ def collectors() -> Iterable[Collector]:
     yield AttemptsCollector(Counter)
     yield BreakersCollector(Breakers(None, clock, HealthConfig(), prefix=""))
     yield ResponsesCollector(ResponsesCounts(), lambda: 0)
+    yield SpentCollector(Spent())
+    yield RequestsCollector(Requests())
+    yield RedisMemory(_nobody)
+
+
+async def _nobody() -> tuple[int, int]:
+    return 0, 0
 
 
 _PAGES: Mapping[str, tuple[str, str, Callable[[], Iterable[str]]]] = {

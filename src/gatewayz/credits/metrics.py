@@ -14,6 +14,7 @@ class CreditsCounts(Struct, frozen=True, kw_only=True):
     refused: int = 0
     damaged: int = 0
     unsettled_bytes: int = 0
+    is_failing: bool = False
     drift: int = 0
 
 
@@ -33,6 +34,11 @@ class CreditsCollector(Collector):
         yield _counter("gatewayz_journal_damaged", "Records of the journal that could not be read.", now.damaged)
         yield GaugeMetricFamily(
             "gatewayz_journal_unsettled_bytes", "What of this worker's journal is not settled.", now.unsettled_bytes
+        )
+        yield GaugeMetricFamily(
+            "gatewayz_journal_failing",
+            "1 while this worker cannot write down what requests cost, and lets none in that costs anything.",
+            int(now.is_failing),
         )
         yield GaugeMetricFamily(
             "ledger_drift_nano_usd",

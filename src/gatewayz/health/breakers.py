@@ -65,6 +65,10 @@ class Breakers:
         """How many are left alone now."""
         return sum(1 for name in self._known if self.pause_of(name))
 
+    def open_by_provider(self) -> Counter[str]:
+        """How many are left alone now, by the provider whose they are."""
+        return Counter(name.partition("/")[0] for name in self._known if self.pause_of(name))
+
     async def enter(self, name: str) -> Pass | None:
         """None while it is left alone."""
         known = self._known.get(name)

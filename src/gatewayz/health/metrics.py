@@ -20,6 +20,14 @@ class BreakersCollector(Collector):
             "Providers, and models of providers, that this worker leaves alone now.",
             self._breakers.open,
         )
+        left_alone = GaugeMetricFamily(
+            "gatewayz_provider_left_alone",
+            "Of each provider, how many of its models this worker leaves alone now, itself among them.",
+            labels=["provider"],
+        )
+        for provider, count in sorted(self._breakers.open_by_provider().items()):
+            left_alone.add_metric([provider], count)
+        yield left_alone
         yield CounterMetricFamily(
             "gatewayz_breakers_opened", "How often this worker saw one begin to be left alone.", counts["opened"]
         )

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from gatewayz.catalog.model import Offer
 from gatewayz.core.clock import Clock
+from gatewayz.core.course import attempting, waiting
 from gatewayz.core.errors import InvalidRequest, NotSupported, ProviderFailed
 from gatewayz.health.breakers import Breakers, Pass
 from gatewayz.health.scores import Scores
@@ -79,7 +80,8 @@ class Attempts:
         entered: _Entered | None = None
         try:
             async with AsyncExitStack() as stack:
-                opened, entered = await self._first(request, route, stack)
+                with waiting():
+                    opened, entered = await self._first(request, route, stack)
                 yield opened
         except ProviderFailed as failure:
             if entered is not None:
@@ -133,7 +135,8 @@ class Attempts:
             endpoint=request.endpoint,
         )
         began = self._clock.monotonic()
-        answer = await stack.enter_async_context(self._dialects[configured.provider.dialect].chat(attempt))
+        with attempting(offer.provider, offer.id):
+            answer = await stack.enter_async_context(self._dialects[configured.provider.dialect].chat(attempt))
         self._scores.began(offer_name(offer), self._clock.monotonic() - began)
         return answer
 

@@ -160,7 +160,7 @@ class Maker:
             return None, Reason.OTHER_MODEL
         try:
             answer = seen(body, is_stream=call.request.is_streaming)
-            origin = self._origin(offer, answer.get("usage"))
+            origin = self._origin(offer, answer.get("usage"), self._clock.now() - created)
             entry = kept_form(
                 answer, origin, created=created, ttl=plan.ttl, choices=plan.choices, most_bytes=self._most_bytes
             )
@@ -168,10 +168,10 @@ class Maker:
             return None, refused.reason
         return entry, None
 
-    def _origin(self, offer: Offer, told: object) -> Origin:
+    def _origin(self, offer: Offer, told: object, seconds: float) -> Origin:
         used = usage_told(told)
         if used is None:
-            return Origin(model=offer.id, provider=offer.provider, native_id=offer.native_id)
+            return Origin(model=offer.id, provider=offer.provider, native_id=offer.native_id, seconds=seconds)
         return Origin(
             model=offer.id,
             provider=offer.provider,
@@ -179,6 +179,7 @@ class Maker:
             prompt_tokens=used.prompt,
             completion_tokens=used.completion,
             cost=self._tariffs.of(offer.pricing).cost(used.priced(), allow_unknown=True),
+            seconds=seconds,
         )
 
 

@@ -1,4 +1,4 @@
-"""What attempts say to Prometheus, read when scraped."""
+"""What attempts, and what they cost, say to Prometheus, read when scraped."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -7,8 +7,16 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from gatewayz.catalog.model import Offer
+from gatewayz.core.course import course
+from gatewayz.core.money import NANO_PER_USD, NanoUsd
+from gatewayz.core.tally import Names
+from gatewayz.inference.metering import Usage
+
 AttemptCounts = Counter[tuple[str, str]]
 """By provider and outcome."""
+
+MOST_MODELS = 300
 
 
 class AttemptsCollector(Collector):
@@ -25,3 +33,44 @@ class AttemptsCollector(Collector):
         for (provider, outcome), count in sorted(self._counts().items()):
             attempts.add_metric([provider, outcome], count)
         yield attempts
+
+
+class Spent:
+    """What was used and what it costs, by provider and model, as it is settled: whoever has left by then."""
+
+    def __init__(self) -> None:
+        self._models = Names(MOST_MODELS)
+        self.tokens: Counter[tuple[str, str, str]] = Counter()
+        self.cost: Counter[tuple[str, str]] = Counter()
+
+    def add(self, offer: Offer, usage: Usage, cost: NanoUsd) -> None:
+        course().served(
+            offer.provider, offer.id, prompt=usage.prompt, completion=usage.completion, cost=cost
+        )  # fmt: skip
+        provider, model = offer.provider, self._models.of(offer.id)
+        self.tokens[provider, model, "prompt"] += usage.prompt
+        self.tokens[provider, model, "completion"] += usage.completion
+        self.tokens[provider, model, "cached"] += usage.cached
+        self.tokens[provider, model, "reasoning"] += usage.reasoning
+        self.cost[provider, model] += cost
+
+
+class SpentCollector(Collector):
+    def __init__(self, spent: Spent) -> None:
+        self._spent = spent
+
+    def collect(self) -> Iterator[Metric]:
+        tokens = CounterMetricFamily(
+            "gatewayz_tokens",
+            "Tokens that providers have used: cached ones are some of those of prompts, reasoning of completions.",
+            labels=["provider", "model", "kind"],
+        )
+        for labels, count in list(self._spent.tokens.items()):
+            tokens.add_metric(labels, count)
+        yield tokens
+        cost = CounterMetricFamily(
+            "gatewayz_cost_usd", "US dollars that requests have cost their accounts.", labels=["provider", "model"]
+        )
+        for names, nano in list(self._spent.cost.items()):
+            cost.add_metric(names, nano / NANO_PER_USD)
+        yield cost

@@ -10,6 +10,7 @@ from msgspec import Struct
 from gatewayz.cache.cache import Cache
 from gatewayz.cache.flight import Served as Tier
 from gatewayz.core.clock import Clock
+from gatewayz.core.course import Course, course, follow
 from gatewayz.core.errors import ProviderFailed, Unavailable
 from gatewayz.inference.estimate import Estimate
 from gatewayz.inference.making import Maker
@@ -186,6 +187,13 @@ class Replies:
     def _recall(self, entry: CachedAnswer, note: Note, let_in: Pass) -> None:
         origin = entry.origin
         let_in.recalled(origin.model, origin.provider, origin.native_id, note.word)
+        course().recalled(
+            origin.provider,
+            origin.model,
+            saved=origin.cost,
+            saved_seconds=origin.seconds,
+            age=self._clock.now() - entry.created,
+        )
         self._counts.saved_tokens += origin.prompt_tokens + origin.completion_tokens
         self._counts.saved_cost += origin.cost
 
@@ -197,6 +205,8 @@ class Replies:
         return entry.as_whole(id_, now)
 
     def _count(self, note: Note) -> None:
+        of_request = course()
+        of_request.cache, of_request.tier = note.word, note.detail
         self._counts.requests[note.word, note.detail] += 1
 
     async def _let_in_free(self, call: Call, stack: AsyncExitStack) -> Pass:
@@ -224,7 +234,7 @@ class Replies:
                 return await self._hit(asked.call, entry, "L1", asked.stack)
             is_ours = flight is None
             if flight is None:
-                make = functools.partial(self._maker.make, call=asked.call, plan=asked.plan)
+                make = functools.partial(self._make, course(), call=asked.call, plan=asked.plan)
                 flight = self._flights.begin(None if asked.is_alone else asked.key, make)
             place = flight.join()
             asked.stack.callback(flight.leave, place)
@@ -242,6 +252,11 @@ class Replies:
                 pass  # who made it has gone: another may, or this one
             flight.leave(place)
         raise Unavailable("the same request of others failed again and again; try again in a moment")
+
+    async def _make(self, told: Course, flight: Flight, call: Call, plan: Plan) -> None:
+        """A flight has a context of its own; what becomes of it is told of the request that began it."""
+        follow(told)
+        await self._maker.make(flight, call, plan)
 
     def _just_kept(self, asked: _Asked) -> CachedAnswer | None:
         """What came since it was looked up."""

@@ -8,6 +8,7 @@ from msgspec import Struct
 from gatewayz.accounts.model import Principal
 from gatewayz.catalog.model import Offer
 from gatewayz.core.clock import Clock
+from gatewayz.core.course import awaited
 from gatewayz.health.scores import Scores
 from gatewayz.inference.attempts import Attempts, Opened
 from gatewayz.inference.estimate import estimate
@@ -74,10 +75,11 @@ class InferenceService:
 def _metered(opened: Opened, let_in: Pass, wanted: Wanted, request: ChatRequest) -> ChatAnswer:
     """The same answer, which notes what it used in the pass while it is read."""
     answer, offer = opened.answer, opened.offer
+    came = awaited(answer.chunks, is_stream=request.is_streaming)
     prompt = wanted.estimate.likely_prompt
     if request.is_streaming:
         chunks = metered_stream(
-            answer.chunks,
+            came,
             shows_usage=request.shows_usage,
             prompt=prompt,
             counted=answer.counted,
@@ -85,7 +87,5 @@ def _metered(opened: Opened, let_in: Pass, wanted: Wanted, request: ChatRequest)
         )
     else:
         is_text = request.endpoint is not Endpoint.EMBEDDINGS
-        chunks = metered_whole(
-            answer.chunks, is_text=is_text, prompt=prompt, note=lambda used: let_in.served(offer, used)
-        )
+        chunks = metered_whole(came, is_text=is_text, prompt=prompt, note=lambda used: let_in.served(offer, used))
     return ChatAnswer(answer.content_type, chunks)

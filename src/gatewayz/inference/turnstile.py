@@ -18,6 +18,7 @@ from gatewayz.credits.model import SHARED, Charge, Owner
 from gatewayz.credits.pricing import Tariffs
 from gatewayz.inference.estimate import Estimate
 from gatewayz.inference.metering import Usage
+from gatewayz.inference.metrics import Spent
 from gatewayz.limits.admission import Admission
 from gatewayz.limits.errors import RateLimited
 from gatewayz.limits.model import Admitted, Ask, Refused, Unfunded
@@ -84,6 +85,7 @@ class Turnstile:
         self._clock = clock
         self._place = place
         self._tariffs = Tariffs()
+        self.spent = Spent()
 
     @asynccontextmanager
     async def passed(self, wanted: Wanted) -> AsyncIterator[Pass]:
@@ -157,6 +159,7 @@ class Turnstile:
         spent = NanoUsd(0)
         if let_in.offer is not None:
             spent = self._cost(let_in.offer, usage)
+            self.spent.add(let_in.offer, usage, spent)
             try:
                 self._journal.write(self._paid(wanted, let_in, let_in.offer, spent, seconds))
             except Unavailable as error:

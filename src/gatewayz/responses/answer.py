@@ -18,7 +18,7 @@ _ANEW = ("id", "created", "usage", "object")
 
 
 class Origin(Struct, frozen=True, kw_only=True):
-    """Who gave an answer, and what that took: tokens, and nano-dollars."""
+    """Who gave an answer, and what that took: tokens, nano-dollars, and seconds."""
 
     model: str
     provider: str
@@ -26,6 +26,7 @@ class Origin(Struct, frozen=True, kw_only=True):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: int = 0
+    seconds: float = 0.0
 
 
 class CachedAnswer(Struct, frozen=True, kw_only=True):

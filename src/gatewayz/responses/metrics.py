@@ -7,8 +7,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from gatewayz.core.money import NANO_PER_USD
-
 
 class ResponsesCounts:
     """Of one worker. `requests`: by word and detail of `Cache-Status`. `not_kept`: answers, by why. `alone`: requests
@@ -60,10 +58,5 @@ class ResponsesCollector(Collector):
             "gatewayz_responses_saved_tokens",
             "Tokens that answers from the cache would have used.",
             counts.saved_tokens,
-        )
-        yield CounterMetricFamily(
-            "gatewayz_responses_saved_usd",
-            "US dollars that answers from the cache would have cost.",
-            counts.saved_cost / NANO_PER_USD,
         )
         yield GaugeMetricFamily("gatewayz_responses_under_way", "Answers under way in this worker.", self._flights())

@@ -10,3 +10,10 @@ class LogConfig(BaseModel):
     format: Literal["auto", "json", "human"] = Field(
         "auto", description="auto: for people on a terminal, else one JSON object a line."
     )
+    requests: bool = Field(True, description="A line for each request, at its end.")
+    most_request_lines: float = Field(
+        50,
+        ge=0,
+        description="Lines a second and worker for requests that were answered from memory or refused; a line costs "
+        "about as much as such an answer. Others have one always.",
+    )
