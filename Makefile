@@ -40,11 +40,11 @@ check: $(VENV)/dev ## the fast part of the tests: linters, types, layers, unit t
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q $(FAST)
 
-.servers/made: tests/support/fetch_redis_servers
-	@echo "fetching the Redis and Valkey of Debian into .servers ..."
-	@tests/support/fetch_redis_servers .servers
+.servers/made: tests/support/fetch_servers
+	@echo "fetching the Redis, Valkey and Prometheus of Debian into .servers ..."
+	@tests/support/fetch_servers .servers
 
-servers: .servers/made ## fetch other versions of Redis into .servers, for the tests; needs Debian
+servers: .servers/made ## fetch other versions of Redis, and Prometheus, into .servers, for the tests; needs Debian
 
 # In CI no version may be missing; elsewhere what is not found is skipped.
 test: check $(if $(CI),.servers/made) ## everything: the fast part, then real servers and SDKs
@@ -66,8 +66,9 @@ peers: ## measure the cache beside other libraries, in .venv-peers; writes bench
 	@.venv-peers/bin/python -m pip --quiet install --no-deps --no-build-isolation --editable .
 	.venv-peers/bin/python -m benchmarks.peers
 
-docs: $(VENV)/dev ## write the reference pages anew from the declarations
+docs: $(VENV)/dev ## write the reference pages and dashboards anew from the declarations
 	$(BIN)/python -m gatewayz.cli.reference docs/reference
+	$(BIN)/python -m deploy.grafana.dashboards
 
 lock: ## pin every dependency anew with its hashes (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --extra embedded --group build --output-file requirements.lock pyproject.toml

@@ -4,7 +4,7 @@ Parts tell it as they go, in the context of the request and of the tasks that it
 the log and its trace are made of it.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -39,52 +39,30 @@ class Course:
     since that was made, None for others. `model` is of the catalog.
     """
 
-    __slots__ = (
-        "age",
-        "attempts",
-        "began",
-        "cache",
-        "code",
-        "completion",
-        "cost",
-        "endpoint",
-        "first_byte",
-        "is_cut",
-        "is_stream",
-        "model",
-        "prompt",
-        "provider",
-        "request_id",
-        "saved",
-        "saved_seconds",
-        "status",
-        "tier",
-        "trace",
-        "waited",
-    )
+    # Defaults stand at the class: what is answered from memory tells few of these, and is not charged for more.
+    trace: object = None
+    first_byte = 0.0
+    status = 0
+    endpoint = ""
+    code = ""
+    provider = ""
+    model = ""
+    cache = ""
+    tier = ""
+    waited = 0.0
+    attempts: Sequence[Attempt] = ()
+    prompt = 0
+    completion = 0
+    cost = 0
+    saved = 0
+    saved_seconds = 0.0
+    age: float | None = None
+    is_stream = False
+    is_cut = False
 
-    def __init__(self, request_id: str = "", trace: object = None) -> None:
+    def __init__(self, request_id: str = "") -> None:
         self.request_id = request_id
-        self.trace = trace
         self.began = _monotonic()
-        self.first_byte = 0.0
-        self.status = 0
-        self.endpoint = ""
-        self.code = ""
-        self.provider = ""
-        self.model = ""
-        self.cache = ""
-        self.tier = ""
-        self.waited = 0.0
-        self.attempts: list[Attempt] | None = None
-        self.prompt = 0
-        self.completion = 0
-        self.cost = 0
-        self.saved = 0
-        self.saved_seconds = 0.0
-        self.age: float | None = None
-        self.is_stream = False
-        self.is_cut = False
 
     def began_to_answer(self, status: int) -> None:
         self.status = status
@@ -106,9 +84,7 @@ class Course:
         self.cost = cost
 
     def attempted(self, attempt: Attempt) -> None:
-        if self.attempts is None:
-            self.attempts = []
-        self.attempts.append(attempt)
+        self.attempts = (*self.attempts, attempt)
 
 
 _COURSE: ContextVar[Course] = ContextVar("course")

@@ -30,7 +30,7 @@ class RequestLines:
 
     def ended(self, course: Course, scope: Mapping[str, Any], now: float) -> None:
         """`now`: of the monotonic clock."""
-        if course.attempts is None and course.status < 500 and not course.is_cut and not self._has_room(now):
+        if not course.attempts and course.status < 500 and not course.is_cut and not self._has_room(now):
             self._left_out += 1
             return
         log.info("request", **self._line(course, scope, now))
@@ -59,7 +59,7 @@ class RequestLines:
             "provider": course.provider,
             "cache": course.cache,
             "cache_detail": course.tier,
-            "attempts": len(course.attempts or ()),
+            "attempts": len(course.attempts),
             "prompt_tokens": course.prompt,
             "completion_tokens": course.completion,
             "cost_usd": course.cost / NANO_PER_USD,

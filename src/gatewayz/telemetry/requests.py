@@ -1,8 +1,7 @@
 """What requests say to Prometheus: counted once each, at their end."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from msgspec import Struct
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -24,52 +23,71 @@ GONE = "gone"
 
 _WAITING_FOR_OTHERS = "collapsed"
 
-Series = tuple[str, str, str, str, str]
+Key = tuple[str, str, str, int, str]
+"""Endpoint, provider, model, status, cache status; empty, or 0, where there is none."""
 Times = tuple[str, str]
+
+_CUT = -1
+
+
+class Series:
+    """What is counted under one key. The histograms are shared with other keys."""
+
+    __slots__ = ("added", "count", "labels", "saved_nano_usd", "saved_seconds", "seconds")
+
+    def __init__(self, labels: tuple[str, str, str, str, str], seconds: Histogram, added: Histogram) -> None:
+        self.labels = labels
+        self.seconds = seconds
+        self.added = added
+        self.count = 0
+        self.saved_nano_usd = 0
+        self.saved_seconds = 0.0
 
 
 class Requests:
-    """Of one worker. `counts` by endpoint, provider, model, status and cache status; times by the first and last."""
+    """Of one worker. `series` counts by all labels; times are by endpoint, or provider, and cache status."""
 
     def __init__(self) -> None:
         self._models = Names(MOST_MODELS)
-        self.counts: dict[Series, int] = {}
+        self.series: dict[Key, Series] = {}
         self.seconds: dict[Times, Histogram] = {}
         self.added: dict[Times, Histogram] = {}
         self.first_token: dict[Times, Histogram] = {}
         self.age = Histogram(AGES)
-        self.saved: dict[Times, Saved] = {}
 
     def ended(self, course: Course, now: float) -> None:
-        cache = course.cache or NONE
-        provider, model = course.provider or NONE, self._models.of(course.model) if course.model else NONE
-        status = CUT if course.is_cut else str(course.status or GONE)
-        series = (course.endpoint, provider, model, status, cache)
-        self.counts[series] = self.counts.get(series, 0) + 1
-        times = (course.endpoint, cache)
-        seconds = now - course.began
-        _of(self.seconds, times, SECONDS).observe(seconds)
-        to_answer = course.first_byte - course.began if course.is_stream and course.first_byte else seconds
-        if cache != _WAITING_FOR_OTHERS:
-            _of(self.added, times, ADDED).observe(max(0.0, to_answer - course.waited))
+        cache = course.cache
+        status = _CUT if course.is_cut else course.status
+        key = (course.endpoint, course.provider, course.model, status, cache)
+        series = self.series.get(key) or self._series(key)
+        series.count += 1
+        seconds = to_answer = now - course.began
+        series.seconds.observe(seconds)
         if course.is_stream and course.first_byte:
-            _of(self.first_token, (provider, cache), SECONDS).observe(to_answer)
+            to_answer = course.first_byte - course.began
+            _of(self.first_token, (course.provider or NONE, cache or NONE), SECONDS).observe(to_answer)
+        if cache != _WAITING_FOR_OTHERS:
+            series.added.observe(to_answer - course.waited)
         if course.age is not None:
-            self._note_saved(provider, model, course, seconds)
+            series.saved_nano_usd += course.saved
+            series.saved_seconds += max(0.0, course.saved_seconds - seconds)
             if cache != _WAITING_FOR_OTHERS:
                 self.age.observe(course.age)
 
-    def _note_saved(self, provider: str, model: str, course: Course, seconds: float) -> None:
-        saved = self.saved.get((provider, model))
-        if saved is None:
-            saved = self.saved[provider, model] = Saved()
-        saved.nano_usd += course.saved
-        saved.seconds += max(0.0, course.saved_seconds - seconds)
-
-
-class Saved(Struct):
-    nano_usd: int = 0
-    seconds: float = 0.0
+    def _series(self, key: Key) -> Series:
+        endpoint, provider, model, status, cache = key
+        named = self._models.of(model) if model else ""
+        key = (endpoint, provider, named, status, cache)
+        if (known := self.series.get(key)) is not None:
+            return known
+        times = (endpoint, cache or NONE)
+        shown = CUT if status == _CUT else str(status or GONE)
+        series = self.series[key] = Series(
+            (endpoint, provider or NONE, named or NONE, shown, cache or NONE),
+            _of(self.seconds, times, SECONDS),
+            _of(self.added, times, ADDED),
+        )
+        return series
 
 
 def _of(histograms: dict[Times, Histogram], labels: Times, bounds: tuple[float, ...]) -> Histogram:
@@ -91,8 +109,9 @@ class RequestsCollector(Collector):
             f"there was an answer, {CUT!r} for answers that broke off.",
             labels=["endpoint", "provider", "model", "status", "cache"],
         )
-        for labels, count in list(requests.counts.items()):
-            counts.add_metric(labels, count)
+        series = list(requests.series.values())
+        for each in series:
+            counts.add_metric(each.labels, each.count)
         yield counts
         yield _histogram(
             "gatewayz_request_seconds", "Seconds to the last byte.", ["endpoint", "cache"], requests.seconds
@@ -114,10 +133,10 @@ class RequestsCollector(Collector):
         )
         age.add_metric([], buckets=requests.age.cumulative(), sum_value=requests.age.total)
         yield age
-        yield from _savings(requests.saved)
+        yield from _savings(series)
 
 
-def _savings(saved: Mapping[Times, Saved]) -> Iterator[Metric]:
+def _savings(series: Iterable[Series]) -> Iterator[Metric]:
     labels = ["provider", "model"]
     cost = CounterMetricFamily(
         "gatewayz_responses_saved_usd", "US dollars that answers from the cache would have cost.", labels=labels
@@ -127,9 +146,14 @@ def _savings(saved: Mapping[Times, Saved]) -> Iterator[Metric]:
         "Seconds by which answers from the cache came sooner than they were made.",
         labels=labels,
     )
-    for names, each in list(saved.items()):
-        cost.add_metric(names, each.nano_usd / NANO_PER_USD)
-        time.add_metric(names, each.seconds)
+    saved: dict[tuple[str, str], list[float]] = {}
+    for each in series:
+        of_model = saved.setdefault(each.labels[1:3], [0, 0])
+        of_model[0] += each.saved_nano_usd
+        of_model[1] += each.saved_seconds
+    for names, (nano_usd, seconds) in saved.items():
+        cost.add_metric(names, nano_usd / NANO_PER_USD)
+        time.add_metric(names, seconds)
     yield from (cost, time)
 
 
