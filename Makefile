@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 FAST   := tests/unit tests/property tests/architecture
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve check test servers simulate chaos bench peers lock docs clean
+.PHONY: help setup serve check test audit servers simulate chaos bench peers lock docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,9 +70,15 @@ docs: $(VENV)/dev ## write the reference pages and dashboards anew from the decl
 	$(BIN)/python -m gatewayz.cli.reference docs/reference
 	$(BIN)/python -m deploy.grafana.dashboards
 
+# Apart from .venv: what judges the dependencies must not be one of them.
+audit: ## ask the public databases for known faults of what is pinned, and the index for what was withdrawn (needs a network)
+	@test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip --quiet install "pip-audit>=2.7"; }
+	.venv-audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements.lock
+	! .venv-audit/bin/python -m pip download --quiet --no-deps --require-hashes --requirement requirements.lock --dest .venv-audit/files 2>&1 | grep -i yanked
+
 lock: ## pin every dependency anew with its hashes (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --extra embedded --group build --output-file requirements.lock pyproject.toml
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --extra embedded --group dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 clean: ## remove the virtual environment and caches; keeps .gatewayz, where the data lives
-	rm -rf $(VENV) .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers .venv-audit .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gatewayz.accounts.config import AccountsConfig
-from gatewayz.api.config import DrainConfig
+from gatewayz.api.config import CorsConfig, DrainConfig
 from gatewayz.cache.config import CacheConfig
 from gatewayz.catalog.config import CatalogConfig
 from gatewayz.core.errors import GatewayzError
@@ -86,6 +86,7 @@ class Settings(BaseSettings):
         None, description="The built-in provider `demo`. Unset: on with the embedded database, else off."
     )
     drain: DrainConfig = DrainConfig()
+    cors: CorsConfig = CorsConfig()
     storage: StorageConfig = StorageConfig()
     cache: CacheConfig = CacheConfig()
     catalog: CatalogConfig = CatalogConfig()

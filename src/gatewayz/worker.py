@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from gatewayz.accounts.metrics import AuthenticationCollector
 from gatewayz.api.asgi import Gateway
 from gatewayz.api.asking import Asking
+from gatewayz.api.browsers import with_cors
 from gatewayz.api.callers import Callers
 from gatewayz.api.catalog import catalog_routes
 from gatewayz.api.catalog_app import CatalogApp
@@ -75,7 +76,8 @@ class Worker:
                 parts = await stack.enter_async_context(assembled(self._settings))
                 pay = await stack.enter_async_context(paying(parts))
                 await stack.enter_async_context(background({**_background_work(parts), **pay.works}))
-                self._app = await _gateway(parts, pay, self._drain, stack)
+                gateway = await _gateway(parts, pay, self._drain, stack)
+                self._app = with_cors(gateway, self._settings.cors)
                 collect_rarely()
                 await send({"type": "lifespan.startup.complete"})
                 await receive()

@@ -7,6 +7,7 @@ import structlog
 from starlette.types import ASGIApp
 
 from gatewayz.api.answer import Headers, Receive, Scope, Send, header, send_error
+from gatewayz.api.browsers import guarded_headers
 from gatewayz.api.errors import STATUS, for_client
 from gatewayz.api.exchange import ClientGone
 from gatewayz.api.limit_headers import limit_headers
@@ -128,7 +129,7 @@ def _with_headers(send: Send, own_headers: Headers, course: Course) -> Send:
     async def sending(message: Any) -> None:  # noqa: ANN401  an ASGI message
         if message["type"] == "http.response.start":
             course.began_to_answer(message["status"])
-            message = {**message, "headers": [*message.get("headers", []), *own_headers]}
+            message = {**message, "headers": [*guarded_headers(message.get("headers", [])), *own_headers]}
         await send(message)
 
     return sending

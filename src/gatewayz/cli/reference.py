@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 import typer
 from prometheus_client.registry import Collector
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, IPvAnyNetwork, SecretStr
 from pydantic.fields import FieldInfo
 
 from gatewayz.accounts.metrics import AuthenticationCollector
@@ -57,7 +57,10 @@ from gatewayz.telemetry.requests import Requests, RequestsCollector
 _NOTE = "<!-- Written by `make docs` from {source}. Edit there, not here. -->"
 
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
-_WORDS = {int: "integer", float: "number", bool: "true or false", str: "text", SecretStr: "secret", Path: "path"}
+_WORDS = {
+    int: "integer", float: "number", bool: "true or false", str: "text",
+    SecretStr: "secret", Path: "path", IPvAnyNetwork: "network",
+}
 
 _UNITS = {
     Unit.USD: "US dollars per token",
@@ -149,6 +152,8 @@ def _type_text(field: FieldInfo) -> str:
 
 def _annotation_text(kind: Any) -> str:  # noqa: ANN401  any annotation
     origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _annotation_text(inner[0])
     if origin is Literal:
         return " or ".join(map(code, inner))
     if origin in (Union, UnionType):
