@@ -102,7 +102,7 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
     collectors = (
         AuthenticationCollector(parts.authentication.refused),
         *pay.collectors,
-        BreakersCollector(breakers),
+        BreakersCollector(breakers, [slug for slug, each in spoken.items() if each.enabled]),
         AttemptsCollector(lambda: attempts.counts),
         shared.collector,
     )

@@ -17,7 +17,7 @@ import yaml
 
 from tests.support.redis_programs import FETCHED
 
-SCRAPE_EVERY = 0.5
+SCRAPE_EVERY = 1.0
 """Seconds."""
 
 

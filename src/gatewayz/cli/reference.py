@@ -439,7 +439,7 @@ def collectors() -> Iterable[Collector]:
     yield AuthenticationCollector(Counter())
     yield LimitsCollector(Admission(None, LocalLimits(clock, share=1, lease=1)))
     yield AttemptsCollector(Counter)
-    yield BreakersCollector(Breakers(None, clock, HealthConfig(), prefix=""))
+    yield BreakersCollector(Breakers(None, clock, HealthConfig(), prefix=""), ())
     yield ResponsesCollector(ResponsesCounts(), lambda: 0)
     yield SpentCollector(Spent())
     yield RequestsCollector(Requests())

@@ -1,6 +1,6 @@
 """What breakers say to Prometheus, read when scraped."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -10,8 +10,11 @@ from gatewayz.health.breakers import Breakers
 
 
 class BreakersCollector(Collector):
-    def __init__(self, breakers: Breakers) -> None:
+    """`providers`: the slugs of those that may be asked."""
+
+    def __init__(self, breakers: Breakers, providers: Sequence[str]) -> None:
         self._breakers = breakers
+        self._providers = providers
 
     def collect(self) -> Iterator[Metric]:
         counts = self._breakers.counts
@@ -25,8 +28,9 @@ class BreakersCollector(Collector):
             "Of each provider, how many of its models this worker leaves alone now, itself among them.",
             labels=["provider"],
         )
-        for provider, count in sorted(self._breakers.open_by_provider().items()):
-            left_alone.add_metric([provider], count)
+        count = self._breakers.open_by_provider()
+        for provider in self._providers:
+            left_alone.add_metric([provider], count[provider])
         yield left_alone
         yield CounterMetricFamily(
             "gatewayz_breakers_opened", "How often this worker saw one begin to be left alone.", counts["opened"]

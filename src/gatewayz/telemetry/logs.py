@@ -1,8 +1,12 @@
 """Structured logs to standard error: for people on a terminal, JSON elsewhere."""
 
+import json
 import logging
 import sys
+from collections.abc import Callable
+from typing import Any
 
+import msgspec
 import structlog
 
 from gatewayz.telemetry.config import LogConfig
@@ -12,7 +16,7 @@ def configure_logs(config: LogConfig) -> None:
     """Set up this process's logs. Calling again replaces the set-up."""
     human = config.format == "human" or (config.format == "auto" and sys.stderr.isatty())
     renderer: structlog.types.Processor = (
-        structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer(_encoded)
     )
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -27,6 +31,14 @@ def configure_logs(config: LogConfig) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _encoded(line: object, *, default: Callable[[Any], Any]) -> str:
+    """A third of the time that a request's line takes would go into the standard library's JSON."""
+    try:
+        return msgspec.json.encode(line, enc_hook=default).decode()
+    except (ValueError, OverflowError):  # text that is no UTF-8, as names of files may be; numbers beyond 64 bits
+        return json.dumps(line, default=default)
 
 
 def _lead_libraries(
