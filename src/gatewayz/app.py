@@ -60,6 +60,7 @@ from gatewayz.storage.audit import AuditLog
 from gatewayz.storage.database import Database
 from gatewayz.storage.notifications import Notifications
 from gatewayz.storage.outbox import Outbox
+from gatewayz.telemetry.propagation import passing_on
 
 # Connections a worker may hold to providers, all of them together.
 _UPSTREAM_CONNECTIONS = 1000
@@ -145,7 +146,8 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
         cache.on_rows_changed(outbox.wake)
         await cache.start()
         connector = aiohttp.TCPConnector(limit=_UPSTREAM_CONNECTIONS, ttl_dns_cache=60)
-        http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        tracing = [passing_on()] if settings.traces.endpoint is not None else None
+        http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, trace_configs=tracing))
         yield Parts(
             settings=settings,
             installation=digester.installation(),

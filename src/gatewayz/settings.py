@@ -26,7 +26,7 @@ from gatewayz.providers.config import ConfiguredProvider, ProviderSettings, conf
 from gatewayz.providers.table import PROVIDERS
 from gatewayz.responses.config import ResponsesConfig
 from gatewayz.storage.config import StorageConfig
-from gatewayz.telemetry.config import LogConfig
+from gatewayz.telemetry.config import LogConfig, TracesConfig
 
 PREFIX = "GATEWAYZ_"
 DOTENV = Path(".env")
@@ -98,6 +98,7 @@ class Settings(BaseSettings):
     credits: CreditsConfig = CreditsConfig()
     responses: ResponsesConfig = ResponsesConfig()
     log: LogConfig = LogConfig()
+    traces: TracesConfig = TracesConfig()
     providers: dict[str, ProviderSettings] = Field(
         default_factory=dict, description="Providers by slug: PROVIDERS__ACME__BASE_URL, …__API_KEY, …"
     )

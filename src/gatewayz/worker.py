@@ -133,7 +133,7 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
             CatalogApp(parts.catalog, routes, is_cached=parts.settings.cache.enabled),
         ],
         control_plane(control_routers(control), routes),
-        measured.observe,
+        measured.requests,
     )
 
 

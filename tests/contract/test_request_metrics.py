@@ -16,6 +16,7 @@ from tests.support.scraped import Scraped
 
 from gatewayz.core.money import nano_usd
 from gatewayz.embedded.servers import Servers
+from gatewayz.providers.table import PROVIDERS
 
 CHAT = "/v1/chat/completions"
 MODEL = "acme/rocket-1"
@@ -135,7 +136,7 @@ def test_no_label_holds_a_key_a_user_or_what_a_client_made_up(driven: Driven) ->
     for secret in (driven.key, "nobody", "test", "an account's name", "a name of a key"):
         assert not [value for value in said if secret in value]
     assert labels["model"] <= {MODEL, "none"}
-    assert labels["provider"] <= {"acme", "beta", "none"}
+    assert labels["provider"] <= {"acme", "beta", "none", *(provider.slug for provider in PROVIDERS)}
     assert labels["endpoint"] <= {CHAT, "catalog", "control", "/health"}
     assert not labels.keys() & {"key", "user", "account", "key_id", "account_id"}
 

@@ -1,6 +1,6 @@
 """The door: gives each request its id, sends hot paths to plain callables and the rest to the framework."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -43,15 +43,21 @@ class HotPath(Protocol):
         ...
 
 
-class Gateway:
-    """The ASGI application. `observe` is told of each request when it has ended."""
+class Observer(Protocol):
+    """Told of every request, at its begin and its end."""
 
-    def __init__(
-        self, hot_paths: Sequence[HotPath], control_plane: ASGIApp, observe: Callable[[Course, Scope], None]
-    ) -> None:
+    def began(self, course: Course, scope: Scope) -> None: ...
+
+    def ended(self, course: Course, scope: Scope) -> None: ...
+
+
+class Gateway:
+    """The ASGI application."""
+
+    def __init__(self, hot_paths: Sequence[HotPath], control_plane: ASGIApp, observer: Observer) -> None:
         self._hot_paths = hot_paths
         self._control_plane = control_plane
-        self._observe = observe
+        self._observer = observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -59,11 +65,12 @@ class Gateway:
             return
         offered = header(scope, REQUEST_ID)
         course = Course(request_id(offered.decode("latin-1") if offered else None))
+        self._observer.began(course, scope)
         follow(course)
         try:
             await self._answer(course, scope, receive, send)
         finally:
-            self._observe(course, scope)
+            self._observer.ended(course, scope)
 
     async def _answer(self, course: Course, scope: Scope, receive: Receive, send: Send) -> None:
         own_headers: Headers = [(REQUEST_ID, course.request_id.encode())]

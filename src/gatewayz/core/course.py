@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from gatewayz.core.clock import SystemClock
 from gatewayz.core.errors import GatewayzError, ProviderFailed
+from gatewayz.core.trace_context import TraceContext, span_id
 
 ANSWERED = "answered"
 
@@ -40,7 +41,7 @@ class Course:
     """
 
     # Defaults stand at the class: what is answered from memory tells few of these, and is not charged for more.
-    trace: object = None
+    trace: TraceContext | None = None
     first_byte = 0.0
     status = 0
     endpoint = ""
@@ -114,8 +115,9 @@ def waiting() -> Iterator[None]:
 @contextmanager
 def attempting(provider: str, model: str) -> Iterator[Attempt]:
     """A provider is asked for the request; the block ends when it begins to answer, or does not."""
-    attempt = Attempt(provider, model, _monotonic())
-    course().attempted(attempt)
+    of_request = course()
+    attempt = Attempt(provider, model, _monotonic(), span_id() if of_request.trace is not None else "")
+    of_request.attempted(attempt)
     try:
         yield attempt
     except ProviderFailed as failure:

@@ -1,4 +1,4 @@
-"""Settings of logs."""
+"""Settings of logs and traces."""
 
 from typing import Literal
 
@@ -16,4 +16,16 @@ class LogConfig(BaseModel):
         ge=0,
         description="Lines a second and worker for requests that were answered from memory or refused; a line costs "
         "about as much as such an answer. Others have one always.",
+    )
+
+
+class TracesConfig(BaseModel):
+    endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s@]+$",
+        description="Where spans are sent by OTLP over HTTP, as http://localhost:4318/v1/traces. Unset: nothing is "
+        "traced. Headers for it are read from OTEL_EXPORTER_OTLP_HEADERS. Needs the extra `otel`.",
+    )
+    share: float = Field(
+        1.0, ge=0, le=1, description="Of requests whose callers do not say whether to record them, how many are."
     )
