@@ -50,12 +50,8 @@ async def measuring(
     async with AsyncExitStack() as stack:
         slot = stack.enter_context(claimed(settings.run_dir)) if settings.run_dir is not None else None
         metrics = FleetMetrics(registry, slot)
-        stack.callback(metrics.write_down)
-
-        async def write_down() -> None:
-            metrics.write_down()
-
-        works["write counts"] = (write_down, WRITE_EVERY)
+        stack.push_async_callback(metrics.write_down)
+        works["write counts"] = (metrics.write_down, WRITE_EVERY)
         await stack.enter_async_context(background(works))
         siblings = Siblings(slot, {METRICS: metrics.answer, **answers})
         await siblings.open()

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 ADMIN = "the-admin-key-of-this-test"
 MODEL = "acme/rocket-1"
-WORKERS = 3
+WORKERS = 2
 LOOK_AGAIN = 0.1
 
 

@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gatewayz.telemetry import snapshot
-from gatewayz.telemetry.merging import lasting, merged
+from gatewayz.telemetry.merging import lasting, merged, passing
 from gatewayz.telemetry.siblings import Answers, Siblings
 from gatewayz.telemetry.slots import Slot, counts_of, taken
 from gatewayz.telemetry.snapshot import Family
@@ -36,29 +36,32 @@ class FleetMetrics:
     def __init__(self, registry: CollectorRegistry, slot: Slot | None) -> None:
         self._registry = registry
         self._slot = slot
+        self._one_by_one = asyncio.Lock()
         self._inherited = lasting(_written_in(slot.counts)) if slot is not None else []
 
     async def answer(self, _words: bytes) -> bytes:
         """What this worker has counted, and those who had its slot before. It is written down when this returns."""
-        return self.write_down()
+        return await self.write_down()
 
-    def write_down(self) -> bytes:
-        counted = snapshot.written(self._counted())
-        if self._slot is not None:
-            _replace(self._slot.counts, counted)
-        return counted
+    async def write_down(self) -> bytes:
+        """What was written. The event loop is kept only while counters are read; never is an older state written over a
+        newer one.
+        """
+        async with self._one_by_one:
+            own = snapshot.families(self._registry.collect())
+            return await asyncio.to_thread(self._written, own)
 
     async def text(self, siblings: Siblings) -> bytes:
         """In Prometheus's text form."""
         answers = await siblings.ask(METRICS)
         return await asyncio.to_thread(self._text, answers)
 
-    def _counted(self) -> list[Family]:
-        own = snapshot.families(self._registry.collect())
-        if not self._inherited:
-            return own
-        growing = merged({0: lasting(own), 1: self._inherited})
-        return [*growing, *(each for each in own if each not in lasting(own))]
+    def _written(self, own: list[Family]) -> bytes:
+        growing = merged({0: lasting(own), 1: self._inherited}) if self._inherited else lasting(own)
+        counted = snapshot.written([*growing, *passing(own)])
+        if self._slot is not None:
+            _replace(self._slot.counts, counted)
+        return counted
 
     def _text(self, answers: Answers) -> bytes:
         workers = {number: snapshot.read(said) for number, said in answers.told.items()}

@@ -26,6 +26,11 @@ def lasting(families: Iterable[Family]) -> list[Family]:
     return [each for each in families if each.kind in CUMULATIVE]
 
 
+def passing(families: Iterable[Family]) -> list[Family]:
+    """The others: what holds for as long as the worker lives."""
+    return [each for each in families if each.kind not in CUMULATIVE]
+
+
 def _one(same: Sequence[tuple[int, Family]]) -> Family:
     first = same[0][1]
     rule = Rule.SUM if first.kind in CUMULATIVE else GAUGES[first.name]
