@@ -33,6 +33,7 @@ from gatewayz.cache.memory import setting_of
 from gatewayz.cache.redis_bus import RedisBus
 from gatewayz.cache.redis_place import RedisPlace, redis_place
 from gatewayz.cache.redis_scripts import RedisScripts
+from gatewayz.cache.watched import WatchedCache
 from gatewayz.catalog import repository as catalog_repository
 from gatewayz.catalog.service import CatalogService
 from gatewayz.catalog.sync import CatalogSync, ListToSync
@@ -60,6 +61,7 @@ from gatewayz.storage.audit import AuditLog
 from gatewayz.storage.database import Database
 from gatewayz.storage.notifications import Notifications
 from gatewayz.storage.outbox import Outbox
+from gatewayz.telemetry.cache_lines import log_use
 from gatewayz.telemetry.propagation import passing_on
 
 # Connections a worker may hold to providers, all of them together.
@@ -203,7 +205,7 @@ def _cache(  # noqa: PLR0917  the parts in the order in which they are made
     settings: Settings, database: Database, clock: SystemClock, redis: RedisPlace | None, bus: Bus, installation: str
 ) -> Cache:
     config = settings.cache
-    return Cache(
+    made = (WatchedCache if settings.log.level == "debug" else Cache)(
         ENTITIES,
         database,
         clock=clock,
@@ -218,6 +220,9 @@ def _cache(  # noqa: PLR0917  the parts in the order in which they are made
         max_bytes=config.l1_max_bytes,
         sampler_rate=config.sampler_rate,
     )
+    if isinstance(made, WatchedCache):
+        made.watch(log_use)
+    return made
 
 
 def _authentication(settings: Settings, cache: Cache, digester: KeyDigester, clock: SystemClock) -> Authentication:
