@@ -89,11 +89,14 @@ def installation() -> Iterator[Installation]:
             "LANG": "C.UTF-8",
             "GATEWAYZ_DATA_DIR": str(directory / "data"),
             "GATEWAYZ_LOG__LEVEL": "warning",
+            "GATEWAYZ_ADMIN_KEY": "an-admin-key-of-the-documents",
         }
         with serving(directory, environment) as url:
             made = execute("bash", ".venv/bin/gatewayz keys create --name docs --json", directory, environment)
             key = json.loads(made.stdout)["key"]
-            yield Installation(url, directory, {**environment, "API_KEY": key})
+            yield Installation(
+                url, directory, {**environment, "API_KEY": key, "ADMIN_KEY": environment["GATEWAYZ_ADMIN_KEY"]}
+            )
 
 
 @contextmanager
