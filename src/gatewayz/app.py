@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+import structlog
 
 from gatewayz.accounts import repository as accounts_repository
 from gatewayz.accounts.account_rows import AccountRows
@@ -205,7 +206,9 @@ def _cache(  # noqa: PLR0917  the parts in the order in which they are made
     settings: Settings, database: Database, clock: SystemClock, redis: RedisPlace | None, bus: Bus, installation: str
 ) -> Cache:
     config = settings.cache
-    made = (WatchedCache if settings.log.level == "debug" else Cache)(
+    # Commands set up no log: what they print is their answer.
+    is_watched = settings.log.level == "debug" and structlog.is_configured()
+    made = (WatchedCache if is_watched else Cache)(
         ENTITIES,
         database,
         clock=clock,

@@ -141,6 +141,7 @@ async def test_no_secret_stands_anywhere_after_a_full_run(monkeypatch: pytest.Mo
                     haystack.add(f"gatewayz {' '.join(words)}", await asyncio.to_thread(_said, gateway, words))
                 await _servers_searched(haystack, directory / "data")
             announced = gateway.printed.count(first)
+            assert all(f"Cache {use}" in gateway.printed for use in ("HIT", "MISS", "SET", "INVALIDATE")), "at debug"
             haystack.add("the log", gateway.printed)
             haystack.add_files(directory / "data", without=(directory / "data" / "postgres",))
     _settings_searched(haystack, monkeypatch)
