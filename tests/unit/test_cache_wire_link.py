@@ -105,12 +105,13 @@ async def test_a_command_joins_the_last_exchange_until_that_has_gone_out() -> No
     desk = Desk()
     former, asked = desk.ask(GET_A), desk.ask(GET_A)
     before, exchange = desk.link._under_way
-    assert not desk.link.joins(before, pack(GET_B))
-    assert desk.link.joins(exchange, pack(GET_B))
-    assert desk.link.commands == 3
+    assert not before.is_open
+    assert exchange.is_open
+    exchange.commands.append(pack(GET_B))
     await asyncio.sleep(0)
     assert desk.paper.writes == [b"".join(map(pack, [GET_A, GET_A, GET_B]))]
-    assert not desk.link.joins(exchange, pack(GET_B))
+    assert not exchange.is_open
+    assert desk.link.commands == 3
     desk.link.data_received(b":1\r\n:2\r\n" + PUSH + b":3\r\n")
     assert await former == [1]
     assert await asked == [2, 3]

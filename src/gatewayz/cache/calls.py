@@ -149,6 +149,8 @@ class Calls:
 
     def count_refusals(self, replies: list[Any]) -> None:
         """And put None in their places."""
+        if ReplyError not in map(type, replies):
+            return  # which is nearly always so
         for index, reply in enumerate(replies):
             if type(reply) is ReplyError:
                 self.errors["refused"] += 1

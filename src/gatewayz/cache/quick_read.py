@@ -75,10 +75,11 @@ class QuickRead:
         if (
             last is not None
             and last.exchange is not None
+            and last.exchange.is_open
             and last.budget == kind.budget
             and len(last.asked) < MOST_TOGETHER
-            and node.main.joins(last.exchange, command)
         ):
+            last.exchange.commands.append(command)
             last.asked.append((shelf, scope, question, told))
             return
         together = self._last[node] = _Together(kind.budget, [(shelf, scope, question, told)])

@@ -50,11 +50,13 @@ class Outcome(Protocol[T_contra]):
 class Exchange(Generic[T]):
     """`then` makes the future's result of the replies, inside the parser, before any later push is seen. It must not
     raise: that costs the link. A push may lie between the first reply and the last: then its order is the greater one.
-    Once the future is done, be it by its deadline or by a cancel, replies are thrown away. Until it has gone out, the
-    link may let more commands join.
+    Once the future is done, be it by its deadline or by a cancel, replies are thrown away. While `is_open`, more packed
+    commands may be appended to `commands`: it is the last that was sent, and has not gone out.
     """
 
-    __slots__ = ("commands", "expects", "first", "future", "has_refusal", "hops", "order", "replies", "size", "then")
+    __slots__ = (
+        "commands", "expects", "first", "future", "has_refusal", "hops", "is_open", "order", "replies", "size", "then",
+    )  # fmt: skip
 
     def __init__(
         self, commands: Sequence[Command | Packed], then: Then[T], future: Outcome[T], *, hops: int = 0
@@ -63,19 +65,20 @@ class Exchange(Generic[T]):
         self.then = then
         self.future = future
         self.replies: list[Any] = []
-        self.expects = len(commands)
+        self.expects = 0  # replies, as soon as it is sent
         self.size = 0
         self.order = 0
         self.first = 0  # the index of the reply at which `order` is taken; below 0: it is taken already
         self.has_refusal = False
+        self.is_open = False
         self.hops = hops  # how often it was sent elsewhere before
 
-    def packed(self) -> bytes:
-        """The bytes to send."""
-        commands = self.commands
-        data = pack(commands[0]) if len(commands) == 1 else b"".join(map(pack, commands))
-        self.size = len(data)
-        return data
+    def unsent(self) -> list[Packed]:
+        """Those commands that were not given out yet, packed, and from now on counted."""
+        unsent = [each if type(each) is bytes else pack(each) for each in self.commands[self.expects :]]
+        self.expects += len(unsent)
+        self.size += sum(map(len, unsent))
+        return unsent
 
     def complete(self, scripts: Mapping[str, str], refused: "Refused | None" = None) -> "Exchange[T] | None":
         """Settle the future; or the exchange that must follow, where Redis does not know a script. `refused` may take

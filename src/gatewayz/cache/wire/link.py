@@ -10,7 +10,7 @@ from typing import Any, cast
 from hiredis import ProtocolError, PushNotification, Reader, ReplyError
 
 from gatewayz.cache.wire.errors import LinkLost
-from gatewayz.cache.wire.exchange import Exchange, Order, Packed, Refused
+from gatewayz.cache.wire.exchange import Exchange, Order, Refused
 
 PING_AFTER = 1.0
 DEAD_AFTER = 2.0
@@ -54,26 +54,28 @@ class Link(asyncio.Protocol):
         self.lost = asyncio.Event()
 
     def send(self, exchange: Exchange[Any]) -> None:
-        packed = exchange.packed()
-        self.commands += exchange.expects
-        self.bytes += exchange.size
+        if self._open is not None:
+            self._shut(self._open)
         self._under_way.append(exchange)
-        if not self._out:
-            self._loop.call_soon(self._flush)
-        self._out.append(packed)
+        self._count_out(exchange)
+        exchange.is_open = True
         self._open = exchange
 
-    def joins(self, exchange: Exchange[Any], command: Packed) -> bool:
-        """As `Wire.joins`."""
-        if self._open is not exchange:
-            return False
-        exchange.commands.append(command)
-        exchange.expects += 1
-        exchange.size += len(command)
-        self.commands += 1
-        self.bytes += len(command)
-        self._out.append(command)
-        return True
+    def _shut(self, exchange: Exchange[Any]) -> None:
+        """Nothing joins it any more. What has joined it is counted now: one addition for all."""
+        exchange.is_open = False
+        self._open = None
+        if len(exchange.commands) > exchange.expects:
+            self._count_out(exchange)
+
+    def _count_out(self, exchange: Exchange[Any]) -> None:
+        commands, size = exchange.expects, exchange.size
+        unsent = exchange.unsent()
+        self.commands += exchange.expects - commands
+        self.bytes += exchange.size - size
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out += unsent
 
     def watch(self) -> None:
         """From now on the link breaks where Redis says nothing for two seconds, though it was asked after one."""
@@ -90,16 +92,25 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._loop.time()
         self._is_pinged = False
-        feed, gets = self._reader.feed, self._reader.gets
+        feed, gets, under_way = self._reader.feed, self._reader.gets, self._under_way
         try:
             for begin in range(0, len(data), FED_AT_ONCE):
                 feed(data, begin, min(FED_AT_ONCE, len(data) - begin))
                 while (reply := gets()) is not _MORE:
-                    if type(reply) is PushNotification:
+                    kind = type(reply)
+                    if kind is PushNotification:
                         self._order.now += 1
                         self._on_push(reply)
-                    else:
-                        self._take(reply)
+                        continue
+                    exchange = under_way[0]
+                    replies = exchange.replies
+                    if len(replies) == exchange.first:
+                        exchange.order = self._order.now
+                    replies.append(reply)
+                    if kind is ReplyError:
+                        exchange.has_refusal = True
+                    if len(replies) == exchange.expects:
+                        self._complete(exchange)
         except (ProtocolError, IndexError):  # not RESP, or a reply to nothing: no later reply could be trusted
             self.abort()
 
@@ -113,28 +124,20 @@ class Link(asyncio.Protocol):
                 exchange.future.set_exception(LinkLost(f"the connection to Redis broke: {exc or 'it was closed'}"))
         self._under_way.clear()
 
-    def _take(self, reply: object) -> None:
-        exchange = self._under_way[0]
-        replies = exchange.replies
-        count = len(replies)
-        if count == exchange.first:
-            exchange.order = self._order.now
-        replies.append(reply)
-        if type(reply) is ReplyError:
-            exchange.has_refusal = True
-        if count + 1 == exchange.expects:
-            follower = exchange.complete(self._scripts, self._refused)
-            self._under_way.popleft()
-            self.commands -= exchange.expects
-            self.bytes -= exchange.size
-            if follower is not None:
-                self.send(follower)
+    def _complete(self, exchange: Exchange[Any]) -> None:
+        follower = exchange.complete(self._scripts, self._refused)
+        self._under_way.popleft()
+        self.commands -= exchange.expects
+        self.bytes -= exchange.size
+        if follower is not None:
+            self.send(follower)
 
     def _flush(self) -> None:
+        if self._open is not None:
+            self._shut(self._open)
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(self._out))
         self._out.clear()
-        self._open = None
 
     def _beat(self) -> None:
         now = self._loop.time()

@@ -113,12 +113,6 @@ class Wire:
             raise TooMuch(f"{link.commands} commands, {link.bytes} bytes are under way: Redis does not keep up")
         link.send(exchange)
 
-    def joins(self, exchange: Exchange[Any], command: Packed) -> bool:
-        """Whether one more command goes out with an exchange that was sent in this turn of the loop: not once anything
-        else was sent, so that all happens in the order in which it was asked for.
-        """
-        return self._link is not None and self._link.joins(exchange, command)
-
     def leave(self) -> None:
         """Break the link, if there is one: the next is to where `dial` leads then."""
         if self._link is not None:
