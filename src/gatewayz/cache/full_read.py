@@ -76,7 +76,7 @@ class FullRead:
         (reply,), order = heard.replies, heard.order
         if was_rubbish(reply):
             self._calls.errors["wrong_type"] += 1
-        judgement = judged(reply, question, whole, self._scopes.known_tag, order)
+        judgement = judged(reply, question.lease, whole, self._scopes.known_tag, order)
         if judgement is Unread.TOO_LARGE:
             large = await self._calls.run(
                 node, [read_call(key, question, lease=self._budgets.lease, most=0)], self._budgets.large, over=node.bulk
@@ -84,13 +84,13 @@ class FullRead:
             if large is None or large.replies[0] is None:
                 return None
             (reply,) = large.replies
-            judgement = judged(reply, question, whole, self._scopes.known_tag, order)
+            judgement = judged(reply, question.lease, whole, self._scopes.known_tag, order)
         if judgement is Unread.UNKNOWN_TAGS:
             tags = opened(reply[2]).life.tags
             learned = await self._learning.learn([self._scopes.tag(tag) for tag in tags])
             if learned is None:
                 return None
-            judgement = judged(reply, question, whole, lambda tag: learned.get(name_of_tag(tag)), order)
+            judgement = judged(reply, question.lease, whole, lambda tag: learned.get(name_of_tag(tag)), order)
         return judgement
 
     async def _whole(self, shelf: Shelf[V]) -> Held | None:

@@ -9,12 +9,12 @@ from msgspec import Struct
 from gatewayz.cache.budgets import Budgets
 from gatewayz.cache.calls import Calls
 from gatewayz.cache.codec import Rubbish
-from gatewayz.cache.entity import Entity
+from gatewayz.cache.flight import Flight
 from gatewayz.cache.memory import Shelf
 from gatewayz.cache.nodes import Node
 from gatewayz.cache.reading import Later, Question, Reading
-from gatewayz.cache.redis_keys import RedisKeys
-from gatewayz.cache.replies import VALUE_PARTS, judged, read_call, was_rubbish
+from gatewayz.cache.redis_keys import LONGEST_TEXT, RedisKeys
+from gatewayz.cache.replies import VALUE_PARTS, bare_read_form, judged, read_call, was_rubbish
 from gatewayz.cache.scope import Scope, Scopes
 from gatewayz.cache.wire.exchange import Exchange
 
@@ -27,8 +27,10 @@ MOST_TOGETHER = 32
 """Nobody waits for more replies than these, which come together anyway."""
 
 
-_Asked: TypeAlias = tuple[Shelf[Any], Scope, Question, Callable[[Any], None]]
-"""And who is told the reading of it."""
+ToldOne: TypeAlias = Callable[[Shelf[V], Flight[V], Reading[V] | Later | None], None]
+"""Gets the reading for a flight."""
+
+_Asked: TypeAlias = tuple[Shelf[Any], Scope, Flight[Any], ToldOne[Any]]
 
 
 class _Kind(Struct, frozen=True, eq=False):
@@ -36,6 +38,8 @@ class _Kind(Struct, frozen=True, eq=False):
 
     scope: Scope
     budget: float
+    start: str
+    bare_read: bytes
 
 
 class _Together(Struct, eq=False):
@@ -58,18 +62,23 @@ class QuickRead:
         self._keys = keys
         self._scopes = scopes
         self._budgets = budgets
-        self._kinds: dict[str, _Kind] = {}
+        self._kinds: dict[Shelf[Any], _Kind] = {}
         self._last: dict[Node, _Together] = {}
 
-    def ask_one(self, shelf: Shelf[V], question: Question, told: Callable[[Reading[V] | Later | None], None]) -> None:
-        """With others that are asked in the same turn of the loop, if it can be."""
-        kind = self._kinds.get(shelf.entity.name) or self._kind(shelf.entity)
-        scope = kind.scope
+    def ask_one(self, shelf: Shelf[V], flight: Flight[V], stamp: bytes, told: ToldOne[V]) -> None:
+        """Together with what is asked in the same turn of the loop, if it can be. `stamp`: of the value at hand."""
+        kind = self._kinds.get(shelf) or self._kind(shelf)
+        scope, text = kind.scope, flight.text
         if scope.held is None:
-            told(Later.READING)
+            told(shelf, flight, Later.READING)
             return
-        key = self._keys.entry(shelf.entity, question.text)
-        command = read_call(key, question, lease=self._budgets.lease)
+        key = kind.start + text if 0 < len(text) <= LONGEST_TEXT else self._keys.entry(shelf.entity, text)
+        if stamp or flight.seen or flight.awaited:
+            question = Question(text, stamp, flight.seen, flight.token, flight.awaited)
+            command = read_call(key, question, lease=self._budgets.lease)
+        else:
+            name = key.encode()
+            command = kind.bare_read % (len(name), name, flight.token)
         node = self._calls.nodes.of(key)
         last = self._last.get(node)
         if (
@@ -80,25 +89,31 @@ class QuickRead:
             and len(last.asked) < MOST_TOGETHER
         ):
             last.exchange.commands.append(command)
-            last.asked.append((shelf, scope, question, told))
+            last.asked.append((shelf, scope, flight, told))
             return
-        together = self._last[node] = _Together(kind.budget, [(shelf, scope, question, told)])
+        together = self._last[node] = _Together(kind.budget, [(shelf, scope, flight, told)])
         hear = functools.partial(self._hear, node, together)
         together.exchange = self._calls.post(node, [command], kind.budget, hear)
 
-    def _kind(self, entity: Entity[Any, Any]) -> _Kind:
-        kind = self._kinds[entity.name] = _Kind(self._scopes.entity(entity.name), self._budgets.of(entity))
+    def _kind(self, shelf: Shelf[Any]) -> _Kind:
+        entity, budgets = shelf.entity, self._budgets
+        kind = self._kinds[shelf] = _Kind(
+            scope=self._scopes.entity(entity.name),
+            budget=budgets.of(entity),
+            start=self._keys.start(entity),
+            bare_read=bare_read_form(budgets.lease),
+        )
         return kind
 
     def _hear(self, node: Node, together: _Together, replies: Sequence[Any] | None, order: int) -> None:
         if self._last.get(node) is together:
             del self._last[node]
         if replies is None:
-            for _, _, _, told in together.asked:
-                told(None)
+            for shelf, _, flight, told in together.asked:
+                told(shelf, flight, None)
             return
-        for (shelf, scope, question, told), reply in zip(together.asked, replies, strict=True):
-            told(self._reading(shelf, scope, question, reply, order))
+        for (shelf, scope, flight, told), reply in zip(together.asked, replies, strict=True):
+            told(shelf, flight, self._reading(shelf, scope, flight.token, reply, order))
 
     def ask(self, shelf: Shelf[V], questions: Sequence[Question], told: Told[V]) -> None:
         """As one exchange with each server."""
@@ -117,7 +132,7 @@ class QuickRead:
     ) -> Callable[[list[Any] | None, int], None]:
         def hear(replies: list[Any] | None, order: int) -> None:
             each = zip(questions, replies or [None] * len(questions), strict=True)
-            told(indices, [self._reading(shelf, scope, question, reply, order) for question, reply in each])
+            told(indices, [self._reading(shelf, scope, question.lease, reply, order) for question, reply in each])
 
         return hear
 
@@ -125,7 +140,7 @@ class QuickRead:
         self,
         shelf: Shelf[V],
         scope: Scope,
-        question: Question,
+        lease: bytes,
         reply: Any,  # noqa: ANN401  as it comes
         order: int,
     ) -> Reading[V] | Later | None:
@@ -136,7 +151,7 @@ class QuickRead:
         try:
             if len(reply) != VALUE_PARTS and was_rubbish(reply):
                 self._calls.errors["wrong_type"] += 1
-            judgement = judged(reply, question, scope.held, self._scopes.known_tag, order)
+            judgement = judged(reply, lease, scope.held, self._scopes.known_tag, order)
             if type(judgement) is not Reading:
                 return Later.READING
             if judgement.envelope is not None:

@@ -21,6 +21,7 @@ from gatewayz.cache.loads import Loads, Pending
 from gatewayz.cache.memory import NEVER, Entry, Memory, Shelf, Trust
 from gatewayz.cache.reading import ANY, Later, Question, Reading
 from gatewayz.cache.redis_tier import RedisTier
+from gatewayz.cache.replies import TOKEN_BYTES
 from gatewayz.cache.s3fifo import MOST_HITS
 from gatewayz.cache.scope import Scopes, hold
 
@@ -29,6 +30,7 @@ V = TypeVar("V")
 REFRESH_AGAIN = 1.0
 READ_AGAIN = 3
 JITTER = 0.1
+_COUNT_BYTES = 8
 
 
 class Verdict(Enum):
@@ -65,7 +67,7 @@ class Reader:
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: dict[Flight[Any], asyncio.TimerHandle] = {}
         self._is_closed = False
-        self._me = secrets.token_bytes(9)
+        self._me = secrets.token_bytes(TOKEN_BYTES - _COUNT_BYTES)
         self._counter = count()
 
     def start(
@@ -91,8 +93,9 @@ class Reader:
         if self._tier is None or self._trust.unsent or self._changing.now:
             self._begin(shelf, [flight])
         else:
-            told = functools.partial(self._one_arrived, shelf, flight)
-            self._tier.quick.ask_one(shelf, self._question(shelf, flight), told)
+            entry = shelf.entries.get(text)
+            stamp = b"" if entry is None else _stamp_of(entry)
+            self._tier.quick.ask_one(shelf, flight, stamp, self._one_arrived)
         return flight
 
     async def fence(self, shelf: Shelf[V], key: object, text: str) -> Pending[V]:
@@ -112,7 +115,7 @@ class Reader:
         return await self._loads.fill(shelf, pending, loaded, created, cost)
 
     def _flight(self, shelf: Shelf[V], key: object, text: str, purpose: Purpose) -> Flight[V]:
-        token = b"%s%d" % (self._me, next(self._counter))
+        token = self._me + next(self._counter).to_bytes(_COUNT_BYTES)
         text = text if text.isascii() else written(text)
         return Flight(shelf.entity, key, text, purpose, self._trust.epoch, token)
 
@@ -135,7 +138,7 @@ class Reader:
 
     def _question(self, shelf: Shelf[V], flight: Flight[V]) -> Question:
         entry = shelf.entries.get(flight.text)
-        stamp = entry.stamp if entry is not None and hold(entry.tags) else b""
+        stamp = b"" if entry is None else _stamp_of(entry)
         if flight.purpose is READ:
             return Question(flight.text, stamp, flight.seen, flight.token, flight.awaited)
         if flight.purpose is REFRESH:
@@ -397,6 +400,11 @@ class Reader:
         for flight in flights:
             if flight.keeper is task:
                 self._landing.settle(shelf, flight, Answer(error=ended))
+
+
+def _stamp_of(entry: Entry[Any]) -> bytes:
+    """Of the value at hand, if it need not be sent again."""
+    return entry.stamp if not entry.tags or hold(entry.tags) else b""
 
 
 def _confirms(reading: Reading[V], entry: Entry[V]) -> bool:

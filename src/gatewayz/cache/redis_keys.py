@@ -18,9 +18,11 @@ class RedisKeys:
 
     def entry(self, entity: Entity[Any, Any], text: str) -> str:
         """Of one value with its generation. A text too long for a key shows as its digest."""
-        if text and len(text) <= LONGEST_TEXT:  # as nearly all are, and this is asked for each read
-            return f"{self._prefix}{entity.name}:{text}"
         return self.entry_of(entity.name, text)
+
+    def start(self, entity: Entity[Any, Any]) -> str:
+        """With what the key of each entry begins whose text follows as it is: which is neither empty nor too long."""
+        return f"{self._prefix}{entity.name}:"
 
     def entry_of(self, name: str, text: str) -> str:
         if len(text) > LONGEST_TEXT:

@@ -23,6 +23,7 @@ BARE_LASTS = 300.0
 
 _BARE_LASTS = int(BARE_LASTS * 1000)
 VALUE_PARTS = 4
+TOKEN_BYTES = 17
 _READ_ARGUMENTS = 7
 _EMPTY = b"$0\r\n\r\n"
 
@@ -61,8 +62,19 @@ def read_call(key: str, question: Question, *, lease: float, most: int = LARGEST
 def _call_form(lease: float, most: int) -> bytes:
     """The call with those arguments that are always the same: packing them anew would cost more than all others."""
     script = scripts.packed_name(scripts.READ, _READ_ARGUMENTS)
-    bounds = b"".join(_bulk(b"%d" % number) for number in (int(lease * 1000), _BARE_LASTS, most))
-    return b"%b$%%d\r\n%%b\r\n%%b%%b$%%d\r\n%%b\r\n%b%%b" % (script, bounds)
+    return b"%b$%%d\r\n%%b\r\n%%b%%b$%%d\r\n%%b\r\n%b%%b" % (script, _bounds(lease, most))
+
+
+def bare_read_form(lease: float) -> bytes:
+    """What `read_call` makes for who has nothing at hand and waits for nobody, as for nearly every read: to be filled
+    with the length of the key, the key, and a token of TOKEN_BYTES.
+    """
+    script, bounds = scripts.packed_name(scripts.READ, _READ_ARGUMENTS), _bounds(lease, LARGEST_IN_LINE)
+    return b"%b$%%d\r\n%%b\r\n%b%b$%d\r\n%%b\r\n%b%b" % (script, _EMPTY, _EMPTY, TOKEN_BYTES, bounds, _EMPTY)
+
+
+def _bounds(lease: float, most: int) -> bytes:
+    return b"".join(_bulk(b"%d" % number) for number in (int(lease * 1000), _BARE_LASTS, most))
 
 
 def _bulk(part: bytes) -> bytes:
@@ -76,16 +88,16 @@ def was_rubbish(reply: Any) -> bool:  # noqa: ANN401  as it comes
 
 def judged(  # noqa: PLR0911  one for each kind of reply
     reply: Any,  # noqa: ANN401  as it comes
-    question: Question,
+    lease: bytes,
     whole: Held,
     known_tag: KnownTag,
     order: int,
 ) -> Judgement:
-    """Whether there is a value and it is alive: the one place where that is decided. It is not decoded yet. Raises
-    Rubbish.
+    """Whether there is a value and it is alive: the one place where that is decided. It is not decoded yet. `lease`:
+    the token of the lease that was asked for. Raises Rubbish.
     """
     if len(reply) != VALUE_PARTS:
-        return _missing(reply, question, whole, order)
+        return _missing(reply, lease, whole, order)
     generation, stamp, raw, size = reply
     if not stamp.startswith(whole.generation + b":"):
         return Dead(stamp)
@@ -107,14 +119,14 @@ def judged(  # noqa: PLR0911  one for each kind of reply
     return Reading(order, generation, whole, stamp, envelope, tags)
 
 
-def _missing(reply: Any, question: Question, whole: Held, order: int) -> Reading[Any]:  # noqa: ANN401  as it comes
+def _missing(reply: Any, lease: bytes, whole: Held, order: int) -> Reading[Any]:  # noqa: ANN401  as it comes
     generation, stamp, _rubbish, held, since, floor, holder, why = reply
     return Reading(
         order=order,
         generation=generation,
         whole=whole,
         stamp=stamp,
-        lease=question.lease if held < 0 else b"",
+        lease=lease if held < 0 else b"",
         busy=max(0, held) / 1000,
         holder=holder,
         failed=why.decode(errors="replace"),
