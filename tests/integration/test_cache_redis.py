@@ -254,7 +254,7 @@ async def test_reads_of_one_turn_go_out_together_and_each_has_its_own_answer(
     assert cache._tier is not None
     link = cache._tier._nodes.of("k1").main._link
     assert link is not None
-    assert [each.expects for each in link._under_way] == [MOST_TOGETHER, 8]
+    assert [len(each.commands) for each in link._under_way] == [MOST_TOGETHER, 8]
     assert await asyncio.gather(*reads) == [*(Thing(key, 1) for key in keys[1:]), None, Thing("k0", 1)]
     assert sorted(source.loads) == ["k1", "k2", "none"]
     assert cache.stats().l2_errors == {"rubbish": 1, "wrong_type": 1}

@@ -23,7 +23,7 @@ from gatewayz.cache.landing import Landing
 from gatewayz.cache.loads import Loads
 from gatewayz.cache.memory import Memory, Shelf
 from gatewayz.cache.reader import Reader
-from gatewayz.cache.reading import Fill, Reading
+from gatewayz.cache.reading import Fill, Filled, Reading
 from gatewayz.cache.redis_tier import RedisTier
 from gatewayz.cache.scope import Held
 from tests.simulation import operations, world
@@ -142,12 +142,19 @@ def breaks_that_count_for_nothing() -> Iterator[None]:
 def absences_kept_in_any_case() -> AbstractContextManager[None]:
     keep = Landing.keep
 
-    def careless(
-        self: Landing, shelf: Shelf[Any], flight: Flight[Any], value: object, life: Life, **rest: Any  # noqa: ANN401
-    ) -> object:  # fmt: skip
+    def careless(  # noqa: PLR0917  as the real one
+        self: Landing,
+        shelf: Shelf[Any],
+        flight: Flight[Any],
+        value: object,
+        life: Life,
+        encoded: int,
+        told: Reading[Any] | Filled,
+    ) -> object:
         if value is None:
-            flight.alive, flight.epoch, rest["order"] = True, self._trust.epoch, sys.maxsize
-        return keep(self, shelf, flight, value, life, **rest)
+            flight.alive, flight.epoch = True, self._trust.epoch
+            told = msgspec.structs.replace(told, order=sys.maxsize)
+        return keep(self, shelf, flight, value, life, encoded, told)
 
     return replaced(Landing, "keep", careless)
 

@@ -34,7 +34,7 @@ class Keeper:
         """False where it is too large; then the former one went too."""
         former = self.items.pop(key, None)
         item = Item(self, key, size)
-        admitted = self.queues.admits(size)
+        admitted = size <= self.queues.largest
         if not admitted and former is not None:
             former.leave()
         elif admitted:

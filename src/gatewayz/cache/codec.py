@@ -112,7 +112,7 @@ def _pack(value: object, compressor: zstandard.ZstdCompressor) -> tuple[bytes, b
     return (compressed, True) if len(compressed) * 3 <= len(payload) * 2 else (payload, False)
 
 
-def unpacked_length(payload: bytes | None, *, zipped: bool) -> int:
+def unpacked_length(payload: bytes | None, zipped: bool) -> int:  # noqa: FBT001  called for each read
     """Bytes of the encoding before it was compressed, as the payload itself says; 0 for an absence."""
     if payload is None:
         return 0

@@ -1,6 +1,7 @@
 """What happened, as plain integers: the hot path adds one, whoever scrapes does the rest."""
 
 from bisect import bisect_left
+from dataclasses import dataclass
 
 from msgspec import Struct
 
@@ -28,7 +29,8 @@ class Latency:
         return sum(self.buckets)
 
 
-class Counts(Struct):
+@dataclass(slots=True)
+class Counts:
     """How reads of one entity ended, and what they cost. A read counts in exactly one of the first eight.
 
     `collapsed`: it waited for a load that another had begun. `bypass`: the cache is switched off. `stale` may

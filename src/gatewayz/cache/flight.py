@@ -62,7 +62,7 @@ def mark_loading(flights: "Sequence[Flight[Any]]") -> None:
     _loading.set(flights)
 
 
-class Flight(Generic[V]):
+class Flight(Struct, Generic[V], eq=False):
     """A read or load under way.
 
     What becomes of its result: `alive` ends with an invalidation: then it enters no tier. `apart`: nobody joins it any
@@ -76,30 +76,26 @@ class Flight(Generic[V]):
     another worker loads.
     """
 
-    awaited = b""
-    seen = b""
-    floor = 0
-    alive = True
-    apart = False
-    last = False
-    is_held = False
-    changed = 0
+    entity: Entity[Any, V]
+    key: object
+    text: str
+    purpose: Purpose
+    epoch: int
+    token: bytes = b""
+    awaited: bytes = b""
+    seen: bytes = b""
+    floor: int = 0
+    alive: bool = True
+    apart: bool = False
+    last: bool = False
+    is_held: bool = False
+    changed: int = 0
     keeper: asyncio.Task[None] | None = None
     wake: Callable[[], None] | None = None
     waits_until: float | None = None
     awaits: "tuple[Flight[Any], ...]" = ()
     _answer: Answer[V] | None = None
-
-    def __init__(  # noqa: PLR0917  made for each read, and words cost more
-        self, entity: Entity[Any, V], key: object, text: str, purpose: Purpose, epoch: int, token: bytes = b""
-    ) -> None:
-        self.entity = entity
-        self.key = key
-        self.text = text
-        self.purpose = purpose
-        self.epoch = epoch
-        self.token = token
-        self._waiters: list[asyncio.Future[Answer[V]]] = []
+    _waiters: list[asyncio.Future[Answer[V]]] = []
 
     def change(self, order: int) -> None:
         """Redis told of a change of the key."""

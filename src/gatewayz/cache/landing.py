@@ -8,7 +8,8 @@ from gatewayz.cache.clock import Clock
 from gatewayz.cache.codec import Life
 from gatewayz.cache.flight import Answer, Flight
 from gatewayz.cache.memory import Entry, Memory, Shelf, Trust
-from gatewayz.cache.scope import Held, hold
+from gatewayz.cache.reading import Filled, Reading
+from gatewayz.cache.scope import hold
 
 V = TypeVar("V")
 
@@ -25,7 +26,8 @@ class Landing:
     ) -> None:
         self._memory = memory
         self._trust = trust
-        self._clock = clock
+        self._monotonic = clock.monotonic
+        self._now = clock.now
         self._rng = rng
         self._is_checked = is_checked
         self._enabled = enabled
@@ -33,30 +35,21 @@ class Landing:
     def may_be_stale(self, shelf: Shelf[V], entry: Entry[V]) -> bool:
         """Whether the entry may be served though it is not fresh."""
         kept = shelf.policy.stale > 0 and entry.value is not None and hold(entry.tags)
-        return kept and self._clock.monotonic() < entry.stale_until
+        return kept and self._monotonic() < entry.stale_until
 
-    def keep(
-        self,
-        shelf: Shelf[V],
-        flight: Flight[V],
-        value: V | None,
-        life: Life,
-        *,
-        stamp: bytes,
-        tags: tuple[Held, ...],
-        encoded: int,
-        order: int,
+    def keep(  # noqa: PLR0917  called for each read, and words cost more
+        self, shelf: Shelf[V], flight: Flight[V], value: V | None, life: Life, encoded: int, told: Reading[V] | Filled
     ) -> Entry[V]:
         """An entry, which enters memory only if no invalidation came, or could have come unheard, since the start, and
-        Redis told of no change after `order`.
+        Redis told of no change after it was `told`. `encoded`: bytes of the value's encoding.
         """
+        tags = told.tags
         size = shelf.scale.weight(flight.text, value, encoded)
-        entry = Entry(flight.key, value, life, stamp, size, flight.epoch, tags)
+        epoch, trust = flight.epoch, self._trust
+        entry = Entry(flight.key, value, life, told.stamp or b"", size, epoch, tags)
         self.lay_out(shelf, entry)
-        trust = self._trust
-        heard = trust.live or shelf.policy.stale > 0
-        current = flight.alive and not flight.apart and flight.epoch == trust.epoch and flight.changed <= order
-        if self._enabled and heard and current and (not tags or hold(tags)):
+        is_current = flight.alive and not flight.apart and epoch == trust.epoch and flight.changed <= told.order
+        if is_current and self._enabled and (trust.live or shelf.policy.stale > 0) and (not tags or hold(tags)):
             self._memory.put(shelf, flight.text, entry)
         return entry
 
@@ -67,20 +60,21 @@ class Landing:
         "Optimal probabilistic cache stampede prevention", VLDB 2015, with the chance drawn once for each worker and not
         at each read.
         """
-        life, clock = entry.life, self._clock
-        now = clock.monotonic()
-        shift = now - clock.now()
+        life = entry.life
+        now = self._monotonic()
+        shift = now - self._now()
         entry.fresh_until = fresh_until = life.fresh_until + shift
         entry.stale_until = life.stale_until + shift
         entry.refresh_at = refresh_at = life.refresh_at + shift
         check_at = now + shelf.policy.l1_max
         entry.check_at = check_at if self._is_checked and check_at < fresh_until else fresh_until
-        if life.refresh_at < math.inf and life.cost * LONG_ODDS > fresh_until - refresh_at:
+        if life.cost * LONG_ODDS > fresh_until - refresh_at and refresh_at < math.inf:
             entry.refresh_at = min(refresh_at, fresh_until + BETA * life.cost * math.log(1 - self._rng.random()))
 
     def settle(self, shelf: Shelf[V], flight: Flight[V], answer: Answer[V]) -> None:
-        if shelf.flights.get(flight.text) is flight:
-            del shelf.flights[flight.text]
+        flights, text = shelf.flights, flight.text
+        if flights.get(text) is flight:
+            del flights[text]
         flight.settle(answer)
 
     def leave(self, shelf: Shelf[V], flight: Flight[V]) -> None:

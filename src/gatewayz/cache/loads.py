@@ -183,17 +183,8 @@ class Loads:
                 refused.append(flight)
                 continue
             flight.alive = flight.alive and stamp != b""
-            encoded = unpacked_length(each.payload, zipped=each.zipped)
-            self._landing.keep(
-                shelf,
-                flight,
-                each.value,
-                each.life,
-                stamp=stamp or b"",
-                tags=filled.tags,
-                encoded=encoded,
-                order=filled.order,
-            )
+            encoded = unpacked_length(each.payload, each.zipped)
+            self._landing.keep(shelf, flight, each.value, each.life, encoded, filled)
             self._landing.settle(shelf, flight, Answer(each.value, Served.MISS if self._enabled else Served.BYPASS))
         return refused
 

@@ -265,7 +265,7 @@ class Memory:
         if former is entry:
             return
         bounded = not shelf.entity.large
-        if bounded and not self.queues.admits(entry.size):
+        if bounded and entry.size > self.queues.largest:
             shelf.counts.oversized += 1
             if former is not None:
                 shelf.remove(text)

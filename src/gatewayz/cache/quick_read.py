@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from msgspec import Struct
 
@@ -14,7 +14,7 @@ from gatewayz.cache.memory import Shelf
 from gatewayz.cache.nodes import Node
 from gatewayz.cache.reading import Later, Question, Reading
 from gatewayz.cache.redis_keys import LONGEST_TEXT, RedisKeys
-from gatewayz.cache.replies import VALUE_PARTS, bare_read_form, judged, read_call, was_rubbish
+from gatewayz.cache.replies import bare_read_form, judged, read_call, was_rubbish
 from gatewayz.cache.scope import Scope, Scopes
 from gatewayz.cache.wire.exchange import Exchange
 
@@ -30,26 +30,28 @@ MOST_TOGETHER = 32
 ToldOne: TypeAlias = Callable[[Shelf[V], Flight[V], Reading[V] | Later | None], None]
 """Gets the reading for a flight."""
 
-_Asked: TypeAlias = tuple[Shelf[Any], Scope, Flight[Any], ToldOne[Any]]
 
+class _Kind(Struct, Generic[V], frozen=True, eq=False):
+    """What is the same for all keys of an entity. `start`: with what they begin in Redis."""
 
-class _Kind(Struct, frozen=True, eq=False):
-    """What is the same for all keys of an entity."""
-
+    shelf: Shelf[V]
     scope: Scope
     budget: float
     start: str
     bare_read: bytes
 
 
-class _Together(Struct, eq=False):
+_Asked: TypeAlias = tuple[_Kind[Any], Flight[Any], ToldOne[Any]]
+
+
+class _Together(Struct, frozen=True, eq=False):
     """Reads of one turn of the loop that go out as one exchange, so that what each costs beside its own bytes is paid
-    once. `exchange` is None before it is sent, and where it could not be.
+    once.
     """
 
+    exchange: Exchange[Any]
     budget: float
     asked: list[_Asked]
-    exchange: Exchange[Any] | None = None
 
 
 class QuickRead:
@@ -61,43 +63,43 @@ class QuickRead:
         self._calls = calls
         self._keys = keys
         self._scopes = scopes
+        self._known_tag = scopes.known_tag
         self._budgets = budgets
-        self._kinds: dict[Shelf[Any], _Kind] = {}
+        self._kinds: dict[Shelf[Any], _Kind[Any]] = {}
         self._last: dict[Node, _Together] = {}
 
     def ask_one(self, shelf: Shelf[V], flight: Flight[V], stamp: bytes, told: ToldOne[V]) -> None:
-        """Together with what is asked in the same turn of the loop, if it can be. `stamp`: of the value at hand."""
+        """For a flight that has just begun: together with what else is read in this turn of the loop, if it can be.
+        `stamp`: of the value at hand.
+        """
         kind = self._kinds.get(shelf) or self._kind(shelf)
-        scope, text = kind.scope, flight.text
-        if scope.held is None:
+        text = flight.text
+        if kind.scope.held is None:
             told(shelf, flight, Later.READING)
             return
         key = kind.start + text if 0 < len(text) <= LONGEST_TEXT else self._keys.entry(shelf.entity, text)
-        if stamp or flight.seen or flight.awaited:
-            question = Question(text, stamp, flight.seen, flight.token, flight.awaited)
-            command = read_call(key, question, lease=self._budgets.lease)
+        if stamp:
+            command = read_call(key, Question(text, stamp, lease=flight.token), lease=self._budgets.lease)
         else:
             name = key.encode()
             command = kind.bare_read % (len(name), name, flight.token)
         node = self._calls.nodes.of(key)
         last = self._last.get(node)
-        if (
-            last is not None
-            and last.exchange is not None
-            and last.exchange.is_open
-            and last.budget == kind.budget
-            and len(last.asked) < MOST_TOGETHER
-        ):
-            last.exchange.commands.append(command)
-            last.asked.append((shelf, scope, flight, told))
-            return
-        together = self._last[node] = _Together(kind.budget, [(shelf, scope, flight, told)])
-        hear = functools.partial(self._hear, node, together)
-        together.exchange = self._calls.post(node, [command], kind.budget, hear)
+        if last is not None and last.exchange.is_open and last.budget == kind.budget:
+            asked = last.asked
+            if len(asked) < MOST_TOGETHER:
+                last.exchange.commands.append(command)
+                asked.append((kind, flight, told))
+                return
+        asked = [(kind, flight, told)]
+        exchange = self._calls.post(node, [command], kind.budget, functools.partial(self._hear, node, asked))
+        if exchange is not None:
+            self._last[node] = _Together(exchange, kind.budget, asked)
 
-    def _kind(self, shelf: Shelf[Any]) -> _Kind:
+    def _kind(self, shelf: Shelf[V]) -> _Kind[V]:
         entity, budgets = shelf.entity, self._budgets
         kind = self._kinds[shelf] = _Kind(
+            shelf=shelf,
             scope=self._scopes.entity(entity.name),
             budget=budgets.of(entity),
             start=self._keys.start(entity),
@@ -105,57 +107,57 @@ class QuickRead:
         )
         return kind
 
-    def _hear(self, node: Node, together: _Together, replies: Sequence[Any] | None, order: int) -> None:
-        if self._last.get(node) is together:
+    def _hear(self, node: Node, asked: Sequence[_Asked], replies: Sequence[Any] | None, order: int) -> None:
+        last = self._last.get(node)
+        if last is not None and last.asked is asked:
             del self._last[node]
         if replies is None:
-            for shelf, _, flight, told in together.asked:
-                told(shelf, flight, None)
+            for kind, flight, told in asked:
+                told(kind.shelf, flight, None)
             return
-        for (shelf, scope, flight, told), reply in zip(together.asked, replies, strict=True):
-            told(shelf, flight, self._reading(shelf, scope, flight.token, reply, order))
+        for (kind, flight, told), reply in zip(asked, replies, strict=True):
+            told(kind.shelf, flight, self._reading(kind, flight.token, reply, order))
 
     def ask(self, shelf: Shelf[V], questions: Sequence[Question], told: Told[V]) -> None:
         """As one exchange with each server."""
-        scope = self._scopes.entity(shelf.entity.name)
-        if scope.held is None:
+        kind = self._kinds.get(shelf) or self._kind(shelf)
+        if kind.scope.held is None:
             told(range(len(questions)), [Later.READING] * len(questions))
             return
         keys = [self._keys.entry(shelf.entity, question.text) for question in questions]
         for node, indices in self._calls.by_node(keys):
             commands = [read_call(keys[index], questions[index], lease=self._budgets.lease) for index in indices]
-            hear = self._hear_all(shelf, scope, [questions[index] for index in indices], indices, told)
-            self._calls.post(node, commands, self._budgets.of(shelf.entity), hear)
+            hear = self._hear_all(kind, [questions[index] for index in indices], indices, told)
+            self._calls.post(node, commands, kind.budget, hear)
 
     def _hear_all(
-        self, shelf: Shelf[V], scope: Scope, questions: Sequence[Question], indices: Sequence[int], told: Told[V]
+        self, kind: _Kind[V], questions: Sequence[Question], indices: Sequence[int], told: Told[V]
     ) -> Callable[[list[Any] | None, int], None]:
         def hear(replies: list[Any] | None, order: int) -> None:
             each = zip(questions, replies or [None] * len(questions), strict=True)
-            told(indices, [self._reading(shelf, scope, question.lease, reply, order) for question, reply in each])
+            told(indices, [self._reading(kind, question.lease, reply, order) for question, reply in each])
 
         return hear
 
     def _reading(
         self,
-        shelf: Shelf[V],
-        scope: Scope,
+        kind: _Kind[V],
         lease: bytes,
         reply: Any,  # noqa: ANN401  as it comes
         order: int,
     ) -> Reading[V] | Later | None:
         if reply is None:
             return None
-        if scope.held is None:
+        if (whole := kind.scope.held) is None:
             return Later.READING
         try:
-            if len(reply) != VALUE_PARTS and was_rubbish(reply):
-                self._calls.errors["wrong_type"] += 1
-            judgement = judged(reply, lease, scope.held, self._scopes.known_tag, order)
+            judgement = judged(reply, lease, whole, self._known_tag, order)
             if type(judgement) is not Reading:
                 return Later.READING
-            if judgement.envelope is not None:
-                judgement.value = shelf.codec.value_now(judgement.envelope)
+            if (envelope := judgement.envelope) is not None:
+                judgement.value = kind.shelf.codec.value_now(envelope)
+            elif was_rubbish(reply):
+                self._calls.errors["wrong_type"] += 1
         except Rubbish:
             return Later.READING  # which finds it again, and deletes it
         return judgement

@@ -61,12 +61,14 @@ class Reader:
         self._trust = trust
         self._changing = changing
         self._tier = tier
-        self._clock = clock
+        self._monotonic = clock.monotonic
+        self._now = clock.now
         self._rng = rng
         self._enabled = enabled
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: dict[Flight[Any], asyncio.TimerHandle] = {}
         self._is_closed = False
+        self._told = self._one_arrived
         self._me = secrets.token_bytes(TOKEN_BYTES - _COUNT_BYTES)
         self._counter = count()
 
@@ -89,13 +91,16 @@ class Reader:
 
     def read(self, shelf: Shelf[V], key: object, text: str) -> Flight[V]:
         """As `start`, for one key that is read and has no flight: as nearly all are, and so with less ado."""
-        flight = shelf.flights[text] = self._flight(shelf, key, text, READ)
+        if not text.isascii():
+            written(text)
+        token = self._me + next(self._counter).to_bytes(_COUNT_BYTES)
+        flight = shelf.flights[text] = Flight(shelf.entity, key, text, READ, self._trust.epoch, token)
         if self._tier is None or self._trust.unsent or self._changing.now:
             self._begin(shelf, [flight])
         else:
             entry = shelf.entries.get(text)
             stamp = b"" if entry is None else _stamp_of(entry)
-            self._tier.quick.ask_one(shelf, flight, stamp, self._one_arrived)
+            self._tier.quick.ask_one(shelf, flight, stamp, self._told)
         return flight
 
     async def fence(self, shelf: Shelf[V], key: object, text: str) -> Pending[V]:
@@ -148,8 +153,20 @@ class Reader:
         return Question(flight.text, stamp)
 
     def _one_arrived(self, shelf: Shelf[V], flight: Flight[V], reading: Reading[V] | Later | None) -> None:
-        """Inside the parser: what goes into memory now is older than any change that we shall be told of."""
-        if (verdict := self._step(shelf, flight, reading)) is not None:
+        """Inside the parser: what goes into memory now is older than any change that we shall be told of. A value that
+        is alive and fresh, as nearly each is, answers here, as it would after all that `_step` asks.
+        """
+        if (
+            type(reading) is Reading
+            and (envelope := reading.envelope) is not None
+            and flight.changed <= reading.order
+            and self._now() < envelope.life.fresh_until
+            and not self._is_closed
+        ):
+            value, encoded = reading.value, unpacked_length(envelope.payload, envelope.zipped)
+            self._landing.keep(shelf, flight, value, envelope.life, encoded, reading)
+            self._landing.settle(shelf, flight, Answer(value, NEGATIVE if value is None else HIT_L2))
+        elif (verdict := self._step(shelf, flight, reading)) is not None:
             self._follow(shelf, [(flight, reading, verdict)])
 
     def _arrived(
@@ -188,10 +205,13 @@ class Reader:
             return None
         if isinstance(reading, Later) or (flight.changed and _is_overtaken(flight, reading)):
             return Verdict.ASK_AGAIN
-        outcome = self._at_hand(shelf, flight, reading) or self._without(shelf, flight, reading)
-        if isinstance(outcome, Verdict):
-            return outcome
-        self._landing.settle(shelf, flight, outcome)
+        answer = self._at_hand(shelf, flight, reading)
+        if answer is None:
+            outcome = self._without(shelf, flight, reading)
+            if isinstance(outcome, Verdict):
+                return outcome
+            answer = outcome
+        self._landing.settle(shelf, flight, answer)
         return None
 
     def _without(self, shelf: Shelf[V], flight: Flight[V], reading: Reading[V] | None) -> "Answer[V] | Verdict":
@@ -252,7 +272,7 @@ class Reader:
 
     def refresh_behind(self, shelf: Shelf[Any], key: object, text: str, seen: bytes) -> Flight[Any] | None:
         """Load anew in the background what has the stamp `seen`, unless that is under way or was tried a moment ago."""
-        now = self._clock.monotonic()
+        now = self._monotonic()
         entry = shelf.entries.get(text)
         if text in shelf.flights or (entry is not None and now < entry.retry_at):
             return None
@@ -346,16 +366,8 @@ class Reader:
         if reading is None:
             entry = shelf.entries.get(flight.text)
         elif (envelope := reading.envelope) is not None:
-            entry = self._landing.keep(
-                shelf,
-                flight,
-                reading.value,
-                envelope.life,
-                stamp=reading.stamp,
-                tags=reading.tags,
-                encoded=unpacked_length(envelope.payload, zipped=envelope.zipped),
-                order=reading.order,
-            )
+            encoded = unpacked_length(envelope.payload, envelope.zipped)
+            entry = self._landing.keep(shelf, flight, reading.value, envelope.life, encoded, reading)
         else:
             entry = self._confirmed(shelf, flight, reading)
         if entry is None or (entry.tags and not hold(entry.tags)):
@@ -378,7 +390,7 @@ class Reader:
     ) -> Answer[V] | None:  # fmt: skip
         """`is_confirmed`: Redis has just said so, and the entry was laid out."""
         flight.seen = entry.stamp
-        now = self._clock.monotonic()
+        now = self._monotonic()
         is_refresh = flight.purpose is REFRESH
         is_trusted = is_confirmed or entry.epoch == self._trust.epoch
         if is_trusted and now < entry.fresh_until and not (is_refresh and now >= entry.refresh_at):

@@ -99,16 +99,14 @@ class S3Fifo:
     def __init__(self, *, max_entries: int, max_bytes: int) -> None:
         self.max_entries = max_entries
         self.max_bytes = max_bytes
+        self.largest = max_bytes // PARTS if max_entries > 0 else -1
+        """What one entry may take. Beyond the small queue's part it would push out what has proven itself."""
         self.small = Queue()
         self.main = Queue()
         self.ghosts: OrderedDict[int, None] = OrderedDict()
 
-    def admits(self, size: int) -> bool:
-        """Whether one entry may be so large. Beyond the small queue's part it would push out what has proven itself."""
-        return self.max_entries > 0 and size * PARTS <= self.max_bytes
-
     def put(self, node: Node) -> None:
-        """Evicts until there is room, then lets the node in, which must be one that `admits` allows."""
+        """Evicts until there is room, then lets the node in, which must not be larger than `largest`."""
         mark = node.mark()
         known = mark in self.ghosts
         if known:

@@ -68,7 +68,7 @@ class Exchange(Generic[T]):
         self.expects = 0  # replies, as soon as it is sent
         self.size = 0
         self.order = 0
-        self.first = 0  # the index of the reply at which `order` is taken; below 0: it is taken already
+        self.first = 1  # the number of the reply at which `order` is taken; 0: it is taken already
         self.has_refusal = False
         self.is_open = False
         self.hops = hops  # how often it was sent elsewhere before
@@ -111,7 +111,7 @@ class Exchange(Generic[T]):
         then = self.then
         commands = spelled_out(self.commands[first:], scripts)
         again = Exchange(commands, lambda rest, order: then(before + rest, order), self.future, hops=self.hops)
-        again.order, again.first = self.order, -1
+        again.order, again.first = self.order, 0
         return again
 
 

@@ -104,12 +104,13 @@ class Link(asyncio.Protocol):
                         continue
                     exchange = under_way[0]
                     replies = exchange.replies
-                    if len(replies) == exchange.first:
-                        exchange.order = self._order.now
                     replies.append(reply)
+                    count = len(replies)
+                    if count == exchange.first:
+                        exchange.order = self._order.now
                     if kind is ReplyError:
                         exchange.has_refusal = True
-                    if len(replies) == exchange.expects:
+                    if count == exchange.expects:
                         self._complete(exchange)
         except (ProtocolError, IndexError):  # not RESP, or a reply to nothing: no later reply could be trusted
             self.abort()
