@@ -17,7 +17,7 @@ from tests.simulation.redis import Client, RedisServer
 from tests.simulation.replies import encoded, pushed
 
 KEYS = (b"gw:entry", b"gw:other", b"gw:#scope:things")
-STAMPS = (b"", b"*", b"1:a", b"1:b", b"2:a")
+STAMPS = (b"", b"*", b"1:a", b"1:b", b"2:a", b"1: a")
 TOKENS = (b"", b"tokenA", b"tokenB")
 TRACKING = ((b"NOLOOP",), (b"NOLOOP",), (), None)
 """How each of the connections is told of changes; None: not at all."""

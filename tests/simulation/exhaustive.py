@@ -163,8 +163,9 @@ class Search:
     def _asked(self, state: State, index: int) -> State:
         token = b"%d" % index
         after, reply = self._ran(state, index, scripts.READ, b"", b"", token, LASTS, LASTS, b"0", b"")
-        assert isinstance(reply, list)
-        return _sent(after, index, tuple(reply), step="asked", is_changed=False)
+        parts = reply.split(b" ", 3) if isinstance(reply, bytes) else reply
+        assert isinstance(parts, list)
+        return _sent(after, index, tuple(parts), step="asked", is_changed=False)
 
     def _filled(self, state: State, index: int, reader: Reader) -> State:
         stamp = ALIVE + b"%d.%d.%d" % (index, reader.left, reader.attempts)
@@ -181,7 +182,7 @@ class Search:
                 attempts=reader.attempts + 1,
             )
         if len(reply) == VALUE_PARTS:
-            value = reply[2]
+            value = reply[3]
             assert isinstance(value, bytes)
             if self._rules.is_put_in_parser:
                 return reader._replace(step="idle", left=reader.left - 1, memory=int(value))

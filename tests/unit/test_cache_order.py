@@ -58,7 +58,7 @@ class Shared:
         if not self.has_value:
             return b"*8\r\n" + bulk(b"1") + bulk(b"") + b":0\r\n:0\r\n" + bulk(b"5") + bulk(b"0") + bulk(b"") * 2
         value = sealed(Envelope(self.life, False, thing))
-        return b"*4\r\n" + bulk(b"1") + bulk(b"7:stamp%d" % self.version) + bulk(value) + b":%d\r\n" % len(value)
+        return bulk(b"1 7:stamp%d v %b" % (self.version, value))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from gatewayz.cache.memory import Shelf
 from gatewayz.cache.nodes import Node
 from gatewayz.cache.reading import Fill, Filled, Question
 from gatewayz.cache.redis_keys import RedisKeys
-from gatewayz.cache.replies import LARGEST_IN_LINE, read_call
+from gatewayz.cache.replies import LARGEST_IN_LINE, read_call, stamp_in
 from gatewayz.cache.scope import Held, Scopes, hold, name_of_tag
 from gatewayz.cache.wire.exchange import Command
 
@@ -47,7 +47,7 @@ class Fills:
         self._learning = learning
         self._budgets = budgets
         self._clock = clock
-        self._me = secrets.token_bytes(12)
+        self._me = secrets.token_hex(9).encode()
         self._counter = count()
 
     async def fill(self, shelf: Shelf[Any], fills: Sequence[Fill]) -> list[Filled]:
@@ -108,7 +108,7 @@ class Fills:
         heard = await self._calls.run(node, commands, self._budgets.answer)
         replies = heard.replies if heard is not None else [None] * len(prepared)
         return [
-            heard.order if heard is not None and reply is not None and reply[1] == each.stamp else
+            heard.order if heard is not None and reply is not None and stamp_in(reply) == each.stamp else
             each.fill.reading.order
             for each, reply in zip(prepared, replies, strict=True)
         ]  # fmt: skip

@@ -17,7 +17,7 @@ from gatewayz.cache.memory import Shelf
 from gatewayz.cache.nodes import Node
 from gatewayz.cache.reading import Question, Reading
 from gatewayz.cache.redis_keys import RedisKeys
-from gatewayz.cache.replies import Dead, Judgement, Unread, judged, read_call, was_rubbish
+from gatewayz.cache.replies import Dead, Judgement, Unread, judged, read_call, stamp_in, value_in, was_rubbish
 from gatewayz.cache.scope import Held, Scopes, hold, name_of_tag
 
 V = TypeVar("V")
@@ -56,7 +56,7 @@ class FullRead:
             if not hold((whole,)):  # Redis told of it before it answered: what is judged by it may be dead
                 whole = None
                 continue
-            stamp = heard.replies[0][1]
+            stamp = stamp_in(heard.replies[0])
             try:
                 judgement = await self._judged(node, key, question, whole, heard)
                 if isinstance(judgement, Reading) and judgement.envelope is not None:
@@ -86,7 +86,7 @@ class FullRead:
             (reply,) = large.replies
             judgement = judged(reply, question.lease, whole, self._scopes.known_tag, order)
         if judgement is Unread.UNKNOWN_TAGS:
-            tags = opened(reply[2]).life.tags
+            tags = opened(value_in(reply)).life.tags
             learned = await self._learning.learn([self._scopes.tag(tag) for tag in tags])
             if learned is None:
                 return None

@@ -22,7 +22,6 @@ BARE_LASTS = 300.0
 """Seconds for which Redis keeps an entry without a value, with its generation and its floor."""
 
 _BARE_LASTS = int(BARE_LASTS * 1000)
-VALUE_PARTS = 4
 TOKEN_BYTES = 17
 _READ_ARGUMENTS = 7
 _EMPTY = b"$0\r\n\r\n"
@@ -83,7 +82,23 @@ def _bulk(part: bytes) -> bytes:
 
 def was_rubbish(reply: Any) -> bool:  # noqa: ANN401  as it comes
     """Whether something else than an entry stood there."""
-    return len(reply) != VALUE_PARTS and bool(reply[2])
+    return type(reply) is list and bool(reply[2])
+
+
+def stamp_in(reply: Any) -> bytes:  # noqa: ANN401  as it comes
+    """Of the value, be it there or dead; b"" where there is none."""
+    stamp: bytes = reply[1] if type(reply) is list else _value_parts(reply)[1]
+    return stamp
+
+
+def value_in(reply: bytes) -> bytes:
+    """The sealed envelope, in a reply that has one."""
+    return _value_parts(reply)[3]
+
+
+def _value_parts(reply: bytes) -> list[bytes]:
+    """Generation, stamp, sign, value, of which none but the last holds a space."""
+    return reply.split(b" ", 3)
 
 
 def judged(  # noqa: PLR0911  one for each kind of reply
@@ -96,14 +111,14 @@ def judged(  # noqa: PLR0911  one for each kind of reply
     """Whether there is a value and it is alive: the one place where that is decided. It is not decoded yet. `lease`:
     the token of the lease that was asked for. Raises Rubbish.
     """
-    if len(reply) != VALUE_PARTS:
+    if type(reply) is list:
         return _missing(reply, lease, whole, order)
-    generation, stamp, raw, size = reply
+    generation, stamp, sign, raw = _value_parts(reply)
     if not stamp.startswith(whole.generation + b":"):
         return Dead(stamp)
-    if not size:
+    if sign == b"=":
         return Reading(order, generation, whole, stamp, same=True)
-    if len(raw) < size:
+    if sign == b">":
         return Unread.TOO_LARGE
     envelope = opened(raw)
     if envelope.life.created < whole.cutoff:

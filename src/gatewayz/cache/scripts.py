@@ -36,7 +36,8 @@ end
 # milliseconds of the lease; milliseconds to keep an entry without a value; the most bytes to send, 0: all; token of the
 # load that was waited for, or ''.
 # A lease keeps the entry, be its value dead, for as long as one without a value: the fill needs its generation.
-# → {g, s, v, bytes of v}, with v empty where its stamp is the one at hand, or where it is too large; or
+# → 'g s v ' and then v; or 'g s = ' where the stamp is the one at hand, 'g s > ' where v is too large. These are text,
+#   as Redis 6.2 sends each table by a write of its own, of which the reader is woken time and again. Or
 #   {g, s, is it rubbish?, milliseconds for which another holds the lease (-1: it is ours, 0: nobody), microseconds,
 #    floor, who holds the lease, why the load that was waited for failed}
 READ = (
@@ -45,11 +46,15 @@ READ = (
 local r = redis.pcall('HMGET', KEYS[1], 'g', 's', 'v', 'd', 'f', 'l', 'x')
 local rubbish = 0
 if r.err then rubbish = 1; r = {false, false, false, false, false, false, false} end
-if r[3] and not r[2] then rubbish = 1; r[3] = false end
+if r[3] and not (r[2] and not string.find(r[2], ' ', 1, true) and not string.find(r[1] or '', ' ', 1, true)) then
+  rubbish = 1
+  r[3] = false
+end
 if r[1] and r[3] and ARGV[2] ~= '*' and r[2] ~= ARGV[2] then
-  if r[2] == ARGV[1] then return {r[1], r[2], '', 0} end
   local most = tonumber(ARGV[6])
-  return {r[1], r[2], (most > 0 and #r[3] > most) and '' or r[3], #r[3]}
+  if r[2] == ARGV[1] then return r[1] .. ' ' .. r[2] .. ' = ' end
+  if most > 0 and #r[3] > most then return r[1] .. ' ' .. r[2] .. ' > ' end
+  return r[1] .. ' ' .. r[2] .. ' v ' .. r[3]
 end
 local us = microseconds()
 local ms = math.floor(us / 1000)
