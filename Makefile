@@ -79,7 +79,7 @@ audit: ## ask the public databases for known faults of what is pinned, and the i
 lock: ## pin every dependency anew with its hashes (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --extra embedded --group build --output-file requirements.lock pyproject.toml
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --extra embedded --extra otel --group dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --constraint requirements.lock --output-file deploy/requirements.lock pyproject.toml
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --extra otel --constraint requirements-dev.lock --output-file deploy/requirements.lock pyproject.toml
 
 clean: ## remove the virtual environment and caches; keeps .gatewayz, where the data lives
 	rm -rf $(VENV) .venv-peers .venv-audit .pytest_cache .mypy_cache .ruff_cache .hypothesis

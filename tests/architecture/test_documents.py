@@ -49,9 +49,8 @@ def code(page: Path) -> str:
 def is_setting(name: str) -> bool:
     known = [*known_variables(), *WELL_KNOWN]
     start = name.partition("…")[0].rstrip("_")
-    if start != name:  # a family of them
-        return any(each.startswith(start) for each in known)
-    return any(fnmatch(name, each) for each in known)
+    is_family = start != name and any(each.startswith(start) for each in known)
+    return is_family or any(fnmatch(start, each) for each in known)
 
 
 @by_page(DOCS)
