@@ -50,6 +50,7 @@ from gatewayz.credits.tranches import Tranches
 from gatewayz.health import scripts as health_scripts
 from gatewayz.idempotency.repository import IdempotencyRepository
 from gatewayz.idempotency.service import CLAIM_LASTS, Idempotency
+from gatewayz.jobs.repository import JobsRepository
 from gatewayz.limits import scripts as limits_scripts
 from gatewayz.providers.config import ConfiguredProvider
 from gatewayz.providers.fetch import fetch_listing
@@ -110,6 +111,7 @@ class Parts:
     plans: Plans
     effective_limits: EffectiveLimits
     audit: AuditLog
+    jobs: JobsRepository
     authentication: Authentication
     credits: CreditsParts
     http: aiohttp.ClientSession
@@ -170,6 +172,7 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
             plans=Plans(PlanRows(database, outbox), cache),
             effective_limits=EffectiveLimits(cache, clock),
             audit=AuditLog(database),
+            jobs=JobsRepository(database),
             authentication=_authentication(settings, cache, digester, clock),
             credits=_credits(settings.credits, database, outbox, clock),
             http=http,

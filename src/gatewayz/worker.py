@@ -38,7 +38,7 @@ from gatewayz.core.supervision import Work, background
 from gatewayz.health.breakers import Breakers
 from gatewayz.health.metrics import BreakersCollector
 from gatewayz.health.scores import Scores
-from gatewayz.idempotency.service import FORGET_EVERY, RENEW_EVERY
+from gatewayz.idempotency.service import RENEW_EVERY
 from gatewayz.inference.attempts import Attempts
 from gatewayz.inference.metrics import AttemptsCollector
 from gatewayz.inference.routing import Router
@@ -118,6 +118,7 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
         plans=parts.plans,
         effective_limits=parts.effective_limits,
         audit=parts.audit,
+        jobs=parts.jobs,
         credits=parts.credits.repository,
         ledger=parts.credits.ledger,
         metrics=measured.metrics,
@@ -163,7 +164,6 @@ def _background_work(parts: Parts) -> dict[str, tuple[Work, float]]:
         "rebuild": (rebuild, 0.0),
         "sample": (parts.cache.sample, 1.0),
         "idempotency claims": (parts.idempotency.renew, RENEW_EVERY),
-        "idempotency answers": (parts.idempotency.forget_expired, FORGET_EVERY),
         "relay": (lambda: relay_while_elected(parts), ELECTION_PAUSE),
     }
     if parts.settings.cache.warm_on_startup:

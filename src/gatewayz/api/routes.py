@@ -12,6 +12,7 @@ from gatewayz.accounts.plans import Plans
 from gatewayz.api.admin.accounts import account_routes
 from gatewayz.api.admin.audit import audit_routes
 from gatewayz.api.admin.credits import credit_routes
+from gatewayz.api.admin.jobs import job_routes, sync_routes
 from gatewayz.api.admin.keys import key_routes
 from gatewayz.api.admin.limits import limit_routes
 from gatewayz.api.admin.plans import plan_routes
@@ -25,6 +26,7 @@ from gatewayz.api.own_key import own_key_routes
 from gatewayz.cache.cache import Cache
 from gatewayz.credits.ledger import Ledger
 from gatewayz.credits.repository import CreditsRepository
+from gatewayz.jobs.repository import JobsRepository
 from gatewayz.storage.audit import AuditLog
 from gatewayz.telemetry.fleet_metrics import FleetMetrics
 from gatewayz.telemetry.siblings import Siblings
@@ -40,6 +42,7 @@ class ControlParts(Struct, frozen=True, kw_only=True):
     plans: Plans
     effective_limits: EffectiveLimits
     audit: AuditLog
+    jobs: JobsRepository
     credits: CreditsRepository
     ledger: Ledger
     metrics: FleetMetrics
@@ -59,6 +62,8 @@ def control_routers(parts: ControlParts) -> list[APIRouter]:
         plan_routes(callers, parts.plans),
         limit_routes(callers, parts.accounts, parts.keys, parts.effective_limits),
         audit_routes(callers, parts.audit),
+        job_routes(callers, parts.jobs),
+        sync_routes(callers, parts.jobs),
         own_credit_routes(callers, parts.cache, parts.credits),
         credit_routes(callers, parts.credits, parts.ledger),
         cache_routes(parts.cache, callers),

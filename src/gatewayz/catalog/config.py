@@ -6,7 +6,11 @@ from pydantic import BaseModel, Field
 class CatalogConfig(BaseModel):
     sync_interval: float = Field(3600.0, ge=60, description="Seconds between live syncs of each provider's list.")
     sync_on_start: bool = Field(
-        default=True, description="Sync once at start every provider that has a key, then at each interval."
+        default=True,
+        description="Sync a provider that is new here at once, then at each interval; off: after the first interval.",
+    )
+    remove_after_days: int = Field(
+        30, ge=1, description="A model that has been inactive for so many days is removed from the catalog."
     )
     min_list_share: float = Field(
         0.5,

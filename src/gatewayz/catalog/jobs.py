@@ -1,13 +1,12 @@
-"""The catalog's work in the background: warming at start, refreshing before expiry, syncing by one elected worker."""
+"""The catalog's work in the background: warming at start, refreshing before expiry, syncing a list."""
 
 import asyncio
-from collections.abc import Callable, Sequence
 
 import structlog
 
 from gatewayz.cache.cache import Cache
 from gatewayz.cache.errors import LoadFailed
-from gatewayz.catalog.config import CatalogConfig
+from gatewayz.catalog.errors import ListRefused
 from gatewayz.catalog.service import CatalogService
 from gatewayz.catalog.sync import CatalogSync, ListToSync, SyncReport
 
@@ -36,19 +35,16 @@ async def refresh(cache: Cache, catalog: CatalogService) -> None:
         await catalog.snapshot()
 
 
-async def sync_at_intervals(
-    sync: CatalogSync, lists: Callable[[], Sequence[ListToSync]], config: CatalogConfig
-) -> None:
-    """Sync every list, then again after each interval, for ever. Only the elected worker should run this."""
-    if not config.sync_on_start:
-        await asyncio.sleep(config.sync_interval)
-    while True:
-        for wanted in lists():
-            log_report(await sync.sync(wanted))
-        await asyncio.sleep(config.sync_interval)
+async def sync_list(sync: CatalogSync, wanted: ListToSync, *, is_dry: bool) -> SyncReport:
+    """Sync one provider's list, and log what came of it. Raises ListRefused where it was refused."""
+    report = await sync.sync(wanted, dry_run=is_dry)
+    _log_report(report)
+    if report.error is not None:
+        raise ListRefused(report.error)
+    return report
 
 
-def log_report(report: SyncReport) -> None:
+def _log_report(report: SyncReport) -> None:
     if report.error is not None:
         log.warning("sync_refused", provider=report.provider, reason=report.error)
     elif not report.is_unchanged:

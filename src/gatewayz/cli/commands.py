@@ -11,7 +11,7 @@ from rich.table import Column
 
 from gatewayz import __version__
 from gatewayz.app import ENTITIES, check
-from gatewayz.cli import accounts, cache, credits, keys, plans  # noqa: A004  the command's word
+from gatewayz.cli import accounts, cache, credits, jobs, keys, plans  # noqa: A004  the command's word
 from gatewayz.cli import doctor as doctor_command
 from gatewayz.cli import serve as serve_command
 from gatewayz.cli import sync as sync_command
@@ -33,6 +33,7 @@ cli.add_typer(accounts.commands, name="accounts")
 cli.add_typer(plans.commands, name="plans")
 cli.add_typer(credits.commands, name="credits")
 cli.add_typer(cache.commands, name="cache")
+cli.add_typer(jobs.commands, name="jobs")
 
 
 @cli.command()

@@ -1,4 +1,4 @@
-"""A thread beside the workers' supervisor: says when traffic is welcome, then keeps the catalog in step."""
+"""A thread beside the workers' supervisor: says when traffic is welcome, then stands for the fleet's jobs."""
 
 import asyncio
 import math
@@ -9,23 +9,20 @@ from collections.abc import Callable
 import aiohttp
 import structlog
 
-from gatewayz.app import Parts, assembled, catalog_sync, lists_to_sync
-from gatewayz.catalog.jobs import sync_at_intervals
+from gatewayz.app import ELECTION_PAUSE, assembled
 from gatewayz.cli.installation import Installation, revive
 from gatewayz.cli.offline import offline_lists
 from gatewayz.core.supervision import background
-from gatewayz.settings import database_url
-from gatewayz.storage.election import lead
+from gatewayz.fleet_jobs import fleet_jobs, hold_jobs
 
 _READY_WITHIN = 60.0
-_ELECTION_PAUSE = 3.0
 _REVIVAL_PAUSE = 2.0
 
 log = structlog.get_logger("gatewayz.companion")
 
 
 class Companion:
-    """Calls `announce` once `url` welcomes traffic. Syncs run here rather than in a worker, where normalising
+    """Calls `announce` once `url` welcomes traffic. Jobs run here rather than in a worker, where normalising
     thousands of rows would delay requests, and embedded servers that died are started again.
     """
 
@@ -66,20 +63,12 @@ class Companion:
             background(
                 {
                     "announcement": (self._announce_when_ready, math.inf),
-                    "catalog sync": (lambda: _sync_while_elected(parts), _ELECTION_PAUSE),
+                    "jobs": (lambda: hold_jobs(parts, lambda: fleet_jobs(parts, offline_lists())), ELECTION_PAUSE),
                     "embedded servers": (lambda: _keep_servers(self._place), _REVIVAL_PAUSE),
                 }
             ),
         ):
             await asyncio.Event().wait()
-
-
-async def _sync_while_elected(parts: Parts) -> None:
-    async def sync() -> None:
-        syncing = catalog_sync(parts, offline_lists())
-        await sync_at_intervals(syncing, lambda: lists_to_sync(parts), parts.settings.catalog)
-
-    await lead(database_url(parts.settings), "catalog sync", sync)
 
 
 async def _keep_servers(place: Installation) -> None:

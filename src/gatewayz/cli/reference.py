@@ -190,9 +190,15 @@ def _commands() -> Iterable[str]:
 def _command_group(name: str, command: Any) -> Iterable[str]:  # noqa: ANN401  typer does not export its command types
     below = getattr(command, "commands", None)
     if below is not None:
+        if command.invoke_without_command:
+            yield from _command(name, command)
         for part, each in below.items():
             yield from _command_group(f"{name} {part}", each)
         return
+    yield from _command(name, command)
+
+
+def _command(name: str, command: Any) -> Iterable[str]:  # noqa: ANN401  as above
     yield from (f"## `{name}`", "", command.help or "", "")
     rows = [(_parameter_name(each), each.help or "") for each in command.params if each.name != "help"]
     if rows:
@@ -223,6 +229,7 @@ def _http_api() -> Iterable[str]:
         plans=unasked,
         effective_limits=unasked,
         audit=unasked,
+        jobs=unasked,
         credits=unasked,
         ledger=unasked,
         metrics=unasked,

@@ -42,7 +42,7 @@ WHERE token = ANY($1) AND body IS NULL
 _FORGET = """
 DELETE FROM idempotent_requests WHERE (key_id, name) IN (
     SELECT key_id, name FROM idempotent_requests WHERE expires_at <= now() LIMIT $1
-)
+) RETURNING true
 """
 _FORGOTTEN_AT_ONCE = 1000
 
@@ -84,9 +84,12 @@ class IdempotencyRepository:
     async def renew(self, tokens: Collection[str]) -> None:
         await self._database.execute(_RENEW, list(tokens), self._claim_lasts)
 
-    async def forget_expired(self) -> None:
-        """Delete some of what is no longer kept."""
-        await self._database.execute(_FORGET, _FORGOTTEN_AT_ONCE)
+    async def forget_expired(self) -> int:
+        """Delete what is no longer kept, a thousand rows at a time; returns how many."""
+        forgotten = 0
+        while rows := await self._database.fetch(_FORGET, _FORGOTTEN_AT_ONCE):
+            forgotten += len(rows)
+        return forgotten
 
     async def _find(self, key_id: ApiKeyId, name: str) -> Found | None:
         row = await self._database.fetch_row(_FOUND, key_id, name)

@@ -15,7 +15,6 @@ from gatewayz.idempotency.repository import IdempotencyRepository
 CLAIM_LASTS = 30.0
 """Seconds after which another may run what a dead worker had begun."""
 RENEW_EVERY = 10.0
-FORGET_EVERY = 60.0
 LONGEST_NAME = 255
 
 _TRIES = 3
@@ -75,8 +74,9 @@ class Idempotency:
         if self._running:
             await self._repository.renew(list(self._running))
 
-    async def forget_expired(self) -> None:
-        await self._repository.forget_expired()
+    async def forget_expired(self) -> int:
+        """Delete what is no longer kept; returns how many answers that were."""
+        return await self._repository.forget_expired()
 
     async def _claim(self, once: Once) -> Claim | KeptAnswer:
         token = random_id("claim")

@@ -58,6 +58,9 @@ class ProviderSettings(BaseModel):
         None, description="The ids it offers, separated by commas, instead of a list that is fetched."
     )
     list_url: str | None = Field(None, description="Where its model list is: a path after the address, or a URL.")
+    sync_interval: float | None = Field(
+        None, ge=60, description="Seconds between syncs of its list. Unset: GATEWAYZ_CATALOG__SYNC_INTERVAL."
+    )
     list_shape: str | None = Field(None, description="The shape of that list; the reference names all shapes.")
     enabled: bool | None = Field(None, description="Unset: on as soon as it has what it needs.")
     read_timeout: float | None = Field(
