@@ -107,6 +107,7 @@ class Parts:
     keys: ApiKeys
     idempotency: Idempotency
     response_keys: ResponseKeys
+    digester: KeyDigester
     accounts: Accounts
     plans: Plans
     effective_limits: EffectiveLimits
@@ -166,6 +167,7 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
                 IdempotencyRepository(database, claim_lasts=CLAIM_LASTS, keep=settings.idempotency.keep),
                 most_bytes=settings.idempotency.max_answer_bytes,
             ),
+            digester=digester,
             response_keys=ResponseKeys(digester.secret_for(b"responses"), settings.responses.sharing),
             keys=ApiKeys(KeyRows(database, outbox), digester, clock),
             accounts=Accounts(AccountRows(database, outbox), cache, digester, clock),

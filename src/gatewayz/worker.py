@@ -35,6 +35,8 @@ from gatewayz.core.clock import SystemClock
 from gatewayz.core.errors import GatewayzError
 from gatewayz.core.garbage import collect_rarely
 from gatewayz.core.supervision import Work, background
+from gatewayz.dashboard.routes import dashboard_routes
+from gatewayz.dashboard.sessions import DashboardSessions
 from gatewayz.health.breakers import Breakers
 from gatewayz.health.metrics import BreakersCollector
 from gatewayz.health.scores import Scores
@@ -107,7 +109,8 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
         shared.collector,
     )
     measured = await stack.enter_async_context(measuring(parts, collectors, {}))
-    callers = Callers(parts.authentication, ClientAddresses(parts.settings.trusted_proxies))
+    sessions = DashboardSessions(parts.digester, SystemClock())
+    callers = Callers(parts.authentication, ClientAddresses(parts.settings.trusted_proxies), sessions)
     asking = Asking(callers, parts.idempotency, parts.providers, parts.settings.max_body_bytes)
     stack.push_async_callback(lambda: asking.finish(within=drain.left))
     control = ControlParts(
@@ -133,7 +136,7 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
             LiveApp(),
             CatalogApp(parts.catalog, routes, is_cached=parts.settings.cache.enabled),
         ],
-        control_plane(control_routers(control), routes),
+        control_plane([*control_routers(control), dashboard_routes(callers, sessions)], routes),
         measured.requests,
     )
 

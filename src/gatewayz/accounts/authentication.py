@@ -52,6 +52,13 @@ class Authentication:
         principal = self._cache.peek(API_KEY, digest)
         if principal is None:
             principal = await self._find(secret, digest)
+        return self._admit(principal, scope, address)
+
+    async def recognise(self, digest: KeyDigest, scope: str | None = None, address: Address | None = None) -> Principal:
+        """The same for whoever showed the key before, and proves that. Raises the same."""
+        return self._admit(await self._cache.get(API_KEY, digest), scope, address)
+
+    def _admit(self, principal: Principal | None, scope: str | None, address: Address | None) -> Principal:
         now = self._clock.now()
         if principal is None:
             raise invalid_key()

@@ -1,0 +1,34 @@
+// Elements from data. What the gateway says becomes text, never markup.
+export function el(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (value !== false && value != null) made.setAttribute(key, value === true ? "" : value);
+  }
+  made.append(...children.filter((child) => child != null));
+  return made;
+}
+
+// `columns`: [heading, row => text or element, is a number].
+export function table(columns, rows, empty) {
+  if (rows.length === 0) return el("p", { class: "quiet" }, empty);
+  const kind = (isNumber) => (isNumber ? { class: "number" } : {});
+  const head = columns.map(([name, , isNumber]) => el("th", { scope: "col", ...kind(isNumber) }, name));
+  const line = (row) => el("tr", {}, ...columns.map(([, cell, isNumber]) => el("td", kind(isNumber), cell(row) ?? "–")));
+  const body = el("tbody", {}, ...rows.map(line));
+  return el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": columns[0][0] }, el("table", {}, el("thead", {}, el("tr", {}, ...head)), body));
+}
+
+export const field = (label, attributes) => el("label", {}, label, el("input", attributes));
+
+export function form(submit, label, ...fields) {
+  const onsubmit = (event) => {
+    event.preventDefault();
+    submit(Object.fromEntries(new FormData(event.target)), event.target);
+  };
+  return el("form", { onsubmit }, ...fields, el("button", { class: "first" }, label));
+}
+
+export function say(message = "") {
+  document.getElementById("said").textContent = message;
+}
