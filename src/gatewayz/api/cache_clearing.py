@@ -2,33 +2,40 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
-from gatewayz.api.admin.forms import Form
-from gatewayz.api.admin.route import MISSING, admin_router
+from gatewayz.api.admin.forms import Form, Reason
+from gatewayz.api.admin.route import MISSING, act_of, admin_router
+from gatewayz.api.cache_names import entity_name, family_prefix
 from gatewayz.api.callers import Callers
 from gatewayz.cache.cache import Cache
 from gatewayz.cache.errors import UnknownEntity
 from gatewayz.cache.invalidation import Cleared
 from gatewayz.cache.scope import tag_of
+from gatewayz.catalog.repository import PROVIDER_CATALOG
 from gatewayz.core.errors import ErrorKind, GatewayzError, InvalidRequest
+from gatewayz.storage.audit import AuditLog
 
+_AIMS = ("cache_type", "gateway", "tag", "account", "model", "prefix")
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class ClearForm(Form):
-    """One of `cache_type` (an entity; with `key` one value of it), `tag`, `account`, `model`, `prefix` (of entities'
-    names) and `older_than` (Unix seconds when a value was loaded, of all or of those of `cache_type` or `prefix`).
+    """One of `cache_type` (an entity, with `key` one value of it, or a family such as `auth`), `gateway`, `tag`,
+    `account`, `model`, `prefix` (of entities' names) and `older_than` (Unix seconds when a value was loaded, of all or
+    of those of `cache_type` or `prefix`).
     """
 
     cache_type: _Name | None = None
     key: _Name | None = None
+    gateway: _Name | None = None
     tag: _Name | None = None
     account: int | None = Field(None, ge=1)
     model: _Name | None = None
     prefix: _Name | None = None
     older_than: float | None = Field(None, ge=0)
+    reason: Reason = None
 
 
 class ClearedForm(Form):
@@ -45,29 +52,45 @@ class ClearedForm(Form):
     everywhere: bool
 
 
-def clearing_routes(callers: Callers, cache: Cache) -> APIRouter:
+def clearing_routes(callers: Callers, cache: Cache, audit: AuditLog) -> APIRouter:
     router = admin_router(callers, "/api/system/cache")
 
     @router.post("/clear", responses=MISSING)
-    async def clear(form: ClearForm) -> ClearedForm:
-        """Forget what is kept under a key, a tag, an account, a model, a kind, or since before a time."""
+    async def clear(request: Request, form: ClearForm, gateway: Annotated[_Name | None, Query()] = None) -> ClearedForm:
+        """Forget what is kept of a gateway, under a key, a tag, an account, a model, a kind, or since before a time."""
+        if gateway is not None:
+            if form.gateway is not None:
+                raise InvalidRequest("'gateway' stands in the query and in the body: leave one out", param="gateway")
+            form = form.model_copy(update={"gateway": gateway})
         try:
-            cleared = await _clear(cache, form)
+            cleared = await clear_what(cache, form)
         except UnknownEntity as error:
             raise GatewayzError(str(error), param="cache_type", kind=ErrorKind.NOT_FOUND) from error
-        return ClearedForm(
-            cleared=tuple(tag_of(name) or name for name in cleared.entities),
-            entries=cleared.entries,
-            bytes=cleared.bytes,
-            shared=cleared.shared,
-            seconds=cleared.seconds,
-            everywhere=cleared.everywhere,
-        )
+        await audit.record(act_of(request, form.reason), "cache.clear", target_of(form), cleared)
+        return cleared_form(cleared)
 
     return router
 
 
-async def _clear(cache: Cache, form: ClearForm) -> Cleared:
+def cleared_form(cleared: Cleared) -> ClearedForm:
+    return ClearedForm(
+        cleared=tuple(tag_of(name) or name for name in cleared.entities),
+        entries=cleared.entries,
+        bytes=cleared.bytes,
+        shared=cleared.shared,
+        seconds=cleared.seconds,
+        everywhere=cleared.everywhere,
+    )
+
+
+def target_of(form: ClearForm) -> str:
+    """What is cleared, in a word for the audit log."""
+    said = form.model_dump(exclude_none=True, exclude={"reason"})
+    return " ".join(f"{name}={value}" for name, value in said.items())
+
+
+async def clear_what(cache: Cache, form: ClearForm) -> Cleared:
+    """Returns once no worker serves what the form names. Raises InvalidRequest and UnknownEntity."""
     _check(form)
     tag = form.tag
     if form.account is not None:
@@ -76,13 +99,21 @@ async def _clear(cache: Cache, form: ClearForm) -> Cleared:
         tag = f"model:{form.model}"
     if tag is not None:
         return await cache.invalidate_tag(tag)
-    if form.cache_type is not None and form.older_than is None:
-        return await cache.invalidate_text(form.cache_type, form.key)
-    return await cache.clear(form.cache_type or form.prefix or "", older_than=form.older_than)
+    if form.gateway is not None:
+        return await cache.invalidate_text(PROVIDER_CATALOG.name, form.gateway)
+    family = None if form.cache_type is None else family_prefix(form.cache_type)
+    if family is None and form.cache_type is not None:
+        name = entity_name(form.cache_type)
+        if form.older_than is None:
+            return await cache.invalidate_text(name, form.key)
+        return await cache.clear(name, older_than=form.older_than)
+    if form.key is not None:
+        raise InvalidRequest(f"{form.cache_type!r} is a family: name the entity whose key it is", param="key")
+    return await cache.clear(family or form.prefix or "", older_than=form.older_than)
 
 
 def _check(form: ClearForm) -> None:
-    aims = [name for name in ("cache_type", "tag", "account", "model", "prefix") if getattr(form, name) is not None]
+    aims = [name for name in _AIMS if getattr(form, name) is not None]
     if len(aims) > 1:
         raise InvalidRequest(f"{aims[0]!r} and {aims[1]!r} name two things: clear one after the other", param=aims[1])
     if form.key is not None and (form.cache_type is None or form.older_than is not None):
@@ -92,6 +123,4 @@ def _check(form: ClearForm) -> None:
             f"'older_than' goes with 'cache_type' or 'prefix', not with {aims[0]!r}", param="older_than"
         )
     if not aims and form.older_than is None:
-        raise InvalidRequest(
-            "name what to clear: 'cache_type', 'tag', 'account', 'model', 'prefix' or 'older_than'", param="cache_type"
-        )
+        raise InvalidRequest(f"name what to clear: {', '.join(map(repr, _AIMS))} or 'older_than'", param="cache_type")

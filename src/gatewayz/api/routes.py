@@ -18,6 +18,7 @@ from gatewayz.api.admin.limits import limit_routes
 from gatewayz.api.admin.plans import plan_routes
 from gatewayz.api.cache_admin import cache_routes
 from gatewayz.api.cache_clearing import clearing_routes
+from gatewayz.api.cache_warming import warming_routes
 from gatewayz.api.callers import Callers
 from gatewayz.api.credits import own_credit_routes
 from gatewayz.api.health import Check, health_routes
@@ -67,5 +68,6 @@ def control_routers(parts: ControlParts) -> list[APIRouter]:
         own_credit_routes(callers, parts.cache, parts.credits),
         credit_routes(callers, parts.credits, parts.ledger),
         cache_routes(parts.cache, callers),
-        clearing_routes(callers, parts.cache),
+        clearing_routes(callers, parts.cache, parts.audit),
+        warming_routes(callers, parts.cache, parts.audit),
     ]

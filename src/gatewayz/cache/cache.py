@@ -19,8 +19,8 @@ from gatewayz.cache.bus import Bus
 from gatewayz.cache.clock import Clock
 from gatewayz.cache.counts import CacheStats, EntityStats
 from gatewayz.cache.entity import ALL, Entity, Every, K, Loaded, Single
-from gatewayz.cache.errors import LoadFailed, SomeFailed
-from gatewayz.cache.explanation import Explainer, Explanation
+from gatewayz.cache.errors import BadKey, LoadFailed, SomeFailed
+from gatewayz.cache.explanation import Explainer, Explanation, has_one_value, key_form
 from gatewayz.cache.flight import HIT_L1, HIT_L2, Answer, Flight, Purpose, Served
 from gatewayz.cache.invalidation import Cleared, Invalidations
 from gatewayz.cache.memory import Entry, Memory, Shelf, Shelves, Trust
@@ -309,6 +309,23 @@ class Cache:
         UnknownEntity, which names the nearest that there are.
         """
         return await self.invalidate(self._shelves.by_name(name).entity, ALL if text is None else text)
+
+    async def get_text(self, name: str, text: str) -> object | None:
+        """As `get`, for the name of an entity and a key as it is written. Raises UnknownEntity, and BadKey where no
+        value can be loaded for a text.
+        """
+        entity = self._shelves.by_name(name).entity
+        if entity.is_given:
+            raise BadKey(f"{name!r} has no source to load from: it is filled by what answers give")
+        if has_one_value(entity):
+            if text:
+                raise BadKey(f"{name!r} has one value: leave out the key {text!r}")
+            return await self.get(entity, ())
+        if entity.key_text is not str:
+            raise BadKey(f"{name!r} does not load by a written key: {key_form(entity)}")
+        if not text:
+            raise BadKey(f"{name!r} has many values: name the keys to load, each {key_form(entity)}")
+        return await self.get(entity, text)
 
     async def invalidate_tag(self, tag: str, *, floor: int = 0) -> Cleared:
         """The same for all values that carry the tag, and for all entities that hang on one whose values may."""

@@ -1,20 +1,34 @@
-"""`gatewayz cache`: ask the cache that the running workers share."""
+"""`gatewayz cache`: ask and steer the cache that the running workers share.
+
+Commands take part in the fleet as a worker does, over Redis: that needs no admin key and no running server, and what
+is cleared is confirmed by every worker before the command ends.
+"""
 
 import asyncio
 import sys
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, TypeVar
 
 import typer
+from pydantic import ValidationError
 
-from gatewayz.app import assembled
+from gatewayz.api.admin.forms import Form
+from gatewayz.api.cache_clearing import ClearedForm, ClearForm, clear_what, cleared_form
+from gatewayz.api.cache_clearing import target_of as cleared_target
+from gatewayz.api.cache_warming import Warmed, WarmForm, list_wanted, sum_of, warm_one
+from gatewayz.api.cache_warming import target_of as warmed_target
+from gatewayz.app import Parts, assembled
 from gatewayz.cache.errors import UnknownEntity
 from gatewayz.cache.explanation import Explanation
-from gatewayz.cli.console import Json, Output, table
-from gatewayz.cli.installation import Installation, installation
+from gatewayz.cli.console import FAILED, Json, Output, Reason, table
+from gatewayz.cli.installation import Installation, installation, with_parts
+from gatewayz.core.errors import InvalidRequest
+from gatewayz.storage.audit import Act
 
 NO_SUCH_ENTITY = 2
+F = TypeVar("F", bound=Form)
 
-commands = typer.Typer(no_args_is_help=True, help="Ask the cache that the running workers share.")
+commands = typer.Typer(no_args_is_help=True, help="Ask and steer the cache that the running workers share.")
 
 
 @commands.command("explain")
@@ -40,6 +54,109 @@ def explain(
             output.json({name: value for name, value in _fields(explanation).items() if name not in _OF_A_WORKER})
         else:
             output.results.print(table(("what", "says"), _rows(explanation)))
+
+
+@commands.command("clear")
+def clear(
+    entity: Annotated[
+        str | None,
+        typer.Argument(help="An entity such as models:stats, or a family: models, auth, db."),
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="One value of the entity.")] = None,
+    gateway: Annotated[str | None, typer.Option(help="A provider's slug: its catalog, and what hangs on it.")] = None,
+    tag: Annotated[str | None, typer.Option(help="What carries the tag, such as model:openai/gpt-4o.")] = None,
+    account: Annotated[int | None, typer.Option(help="Answers kept for the account, by its id.")] = None,
+    model: Annotated[str | None, typer.Option(help="Answers kept of the model.")] = None,
+    prefix: Annotated[str | None, typer.Option(help="Entities whose names begin so.")] = None,
+    older_than: Annotated[float | None, typer.Option(help="Only what was loaded before this Unix time.")] = None,
+    reason: Reason = None,
+    as_json: Json = False,
+) -> None:
+    """Make every worker forget, and return once all have: nobody is served what was cleared.
+
+    Name one thing: `clear models:provider --key openai`, `clear --gateway openai`, `clear auth`, `clear --account 7`.
+    Nothing is lost but time: what is asked for next is loaded anew. Exit code 2 if there is no such entity, 1 if a
+    worker has not confirmed.
+    """
+    output = Output()
+    asked = {
+        "cache_type": entity, "key": key, "gateway": gateway, "tag": tag, "account": account, "model": model,
+        "prefix": prefix, "older_than": older_than, "reason": reason,
+    }  # fmt: skip
+    with output.explaining_errors():
+        form = _form(ClearForm, asked)
+        try:
+            cleared = with_parts(lambda parts: _cleared(parts, form))
+        except UnknownEntity as error:
+            output.say(f"error: {error}")
+            sys.exit(NO_SUCH_ENTITY)
+        if as_json:
+            output.json(cleared.model_dump())
+        else:
+            said = "every worker has confirmed" if cleared.everywhere else "NOT every worker has confirmed"
+            names = ", ".join(cleared.cleared)
+            output.results.print(f"cleared {names} in {cleared.seconds:.3f} s; {said}", soft_wrap=True)
+        sys.exit(0 if cleared.everywhere else FAILED)
+
+
+@commands.command("warm")
+def warm(
+    entity: Annotated[str | None, typer.Argument(help="The entity's name; all of the catalog if left out.")] = None,
+    keys: Annotated[list[str] | None, typer.Argument(help="Keys, of an entity that has many values.")] = None,
+    gateway: Annotated[str | None, typer.Option(help="A provider's slug: its catalog, and what hangs on it.")] = None,
+    reason: Reason = None,
+    as_json: Json = False,
+) -> None:
+    """Load into Redis what workers will be asked for, so that their next read loads nothing.
+
+    `warm`, `warm models:unique`, `warm models:model openai/gpt-4o`, `warm --gateway openai`. What is there already
+    stays as it is: clear it first to have it loaded anew. Exit code 2 if there is no such entity, 1 if a load failed.
+    """
+    output = Output()
+    with output.explaining_errors():
+        form = _form(WarmForm, {"cache_type": entity, "keys": keys or [], "gateway": gateway, "reason": reason})
+        try:
+            steps = with_parts(lambda parts: _warmed(parts, form, output))
+        except UnknownEntity as error:
+            output.say(f"error: {error}")
+            sys.exit(NO_SUCH_ENTITY)
+        if as_json:
+            output.json(steps)
+        else:
+            output.results.print(table(("entity", "key", "found", "seconds"), (_step_cells(each) for each in steps)))
+        sys.exit(FAILED if sum_of(steps).failed else 0)
+
+
+def _form(kind: type[F], asked: Mapping[str, object]) -> F:
+    try:
+        return kind.model_validate(asked)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidRequest(f"{first['loc'][0]!r}: {first['msg']}", param=str(first["loc"][0])) from error
+
+
+async def _cleared(parts: Parts, form: ClearForm) -> ClearedForm:
+    cleared = await clear_what(parts.cache, form)
+    await parts.audit.record(Act("cli", form.reason), "cache.clear", cleared_target(form), cleared)
+    return cleared_form(cleared)
+
+
+async def _warmed(parts: Parts, form: WarmForm, output: Output) -> list[Warmed]:
+    wanted = await list_wanted(parts.cache, form)
+    steps = []
+    with output.progress() as progress:
+        task = progress.add_task("warming", total=len(wanted))
+        for name, key in wanted:
+            progress.update(task, description=f"warming {name}")
+            steps.append(await warm_one(parts.cache, name, key))
+            progress.advance(task)
+    await parts.audit.record(Act("cli", form.reason), "cache.warm", warmed_target(form), sum_of(steps))
+    return steps
+
+
+def _step_cells(step: Warmed) -> tuple[str, ...]:
+    found = step.error or ("yes" if step.found else "there is none")
+    return step.entity, step.key, found, f"{step.seconds:.3f}"
 
 
 _OF_A_WORKER = ("l1", "last_invalidation", "is_loading_here", "learned_ttl")

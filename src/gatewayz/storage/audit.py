@@ -73,6 +73,11 @@ class AuditLog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def record(self, act: Act, action: str, target: object, after: Struct) -> None:
+        """Note what was done to something that has no row of its own, and so no transaction to be noted in."""
+        async with self._database.connection() as connection:
+            await note(connection, act, action, target, after=after)
+
     async def list_rows(
         self, *, target: str | None = None, actor: str | None = None, limit: int, offset: int
     ) -> Page[AuditRow]:
