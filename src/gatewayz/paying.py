@@ -15,6 +15,7 @@ from gatewayz.core.supervision import Work
 from gatewayz.credits.charging import Charging, charging, journals_in
 from gatewayz.credits.funding import Funding
 from gatewayz.credits.metrics import CreditsCollector, CreditsCounts
+from gatewayz.credits.recalls import Recalls
 from gatewayz.credits.tending import Tending, retire_all, retire_due
 from gatewayz.inference.metrics import SpentCollector
 from gatewayz.inference.purses import KeptPurses
@@ -50,6 +51,8 @@ async def paying(parts: Parts) -> AsyncIterator[Paying]:
         charges = await stack.enter_async_context(
             charging(journals_in(settings.data_dir), money.settlement, settings.credits)
         )
+        recalls = Recalls(parts.database, charges.journal, settings.credits)
+        stack.push_async_callback(recalls.settle)
         admission = _admission(parts)
         own, shared = KeptPurses(admission, is_local=True), KeptPurses(admission, is_local=False)
         stack.push_async_callback(_give_back, parts, admission, own, place)
@@ -61,6 +64,7 @@ async def paying(parts: Parts) -> AsyncIterator[Paying]:
             Funding(money.tranches, shared),
             Funding(money.tranches, own),
             charges.journal,
+            recalls,
             clock,
             place=place,
         )
@@ -69,7 +73,8 @@ async def paying(parts: Parts) -> AsyncIterator[Paying]:
             LimitsCollector(admission),
             SpentCollector(turnstile.spent),
         )
-        yield Paying(turnstile, _works(parts, charges, tending, admission, own, place), collectors)
+        works = _works(parts, charges, tending, admission, own, place)
+        yield Paying(turnstile, {**works, "write recalls": (recalls.follow, settings.credits.settle_every)}, collectors)
 
 
 def _admission(parts: Parts) -> Admission:

@@ -13,8 +13,10 @@ from redis.exceptions import RedisError
 from starlette.types import ASGIApp
 
 from gatewayz.accounts.metrics import AuthenticationCollector
+from gatewayz.api.answer import Scope
 from gatewayz.api.asgi import Gateway
 from gatewayz.api.asking import Asking
+from gatewayz.api.at_once import AtOnce, Done
 from gatewayz.api.browsers import with_cors
 from gatewayz.api.callers import Callers
 from gatewayz.api.catalog import catalog_routes
@@ -64,6 +66,15 @@ class Worker:
         self._settings = settings
         self._drain = drain
         self._app: ASGIApp | None = None
+        self._gateway: Gateway | None = None
+
+    def may_be_at_hand(self, scope: Scope) -> bool:
+        """As Gateway's."""
+        return self._gateway is not None and self._gateway.may_be_at_hand(scope)
+
+    def at_once(self, scope: Scope, body: bytes, done: Done) -> bool:
+        """As Gateway's."""
+        return self._gateway is not None and self._gateway.at_once(scope, body, done)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401  ASGI's own types
         if scope["type"] == "lifespan":
@@ -78,8 +89,8 @@ class Worker:
                 parts = await stack.enter_async_context(assembled(self._settings))
                 pay = await stack.enter_async_context(paying(parts))
                 await stack.enter_async_context(background({**_background_work(parts), **pay.works}))
-                gateway = await _gateway(parts, pay, self._drain, stack)
-                self._app = with_cors(gateway, self._settings.cors)
+                self._gateway = await _gateway(parts, pay, self._drain, stack)
+                self._app = with_cors(self._gateway, self._settings.cors)
                 collect_rarely()
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
@@ -111,6 +122,7 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
     measured = await stack.enter_async_context(measuring(parts, collectors, {}))
     sessions = DashboardSessions(parts.digester, SystemClock())
     callers = Callers(parts.authentication, ClientAddresses(parts.settings.trusted_proxies), sessions)
+    at_once = AtOnce(callers, shared.replies)
     asking = Asking(callers, parts.idempotency, parts.providers, parts.settings.max_body_bytes)
     stack.push_async_callback(lambda: asking.finish(within=drain.left))
     control = ControlParts(
@@ -131,12 +143,13 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
     )
     return Gateway(
         [
-            ChatApp(asking, shared.replies, shared.plans),
+            ChatApp(asking, at_once, shared.replies, shared.plans),
             PlainApp(asking, inference),
             LiveApp(),
             CatalogApp(parts.catalog, routes, is_cached=parts.settings.cache.enabled),
         ],
         control_plane([*control_routers(control), dashboard_routes(callers, sessions)], routes),
+        at_once,
         measured.requests,
     )
 

@@ -64,14 +64,6 @@ async def test_who_wants_to_settle_waits_for_the_next_charge(tmp_path: Path) -> 
     journal.close()
 
 
-async def test_who_settles_holds_is_told_after_the_charge_is_written(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
-    seen: list[tuple[str, int]] = []
-    journal.on_charged(lambda each: seen.append((each.request_id, journal.unsettled_bytes)))
-    journal.write(charge(1))
-    assert seen == [("req_1", len(record_of(charge(1))))]
-
-
 async def test_a_settled_journal_leaves_no_file_and_another_waits_to_be_adopted(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.write(charge(1))

@@ -72,6 +72,20 @@ class Authentication:
             self._check_address(principal, address() if address is not None else None)
         return principal.at(now)
 
+    def known(self, secret: str, scope: str) -> Principal | None:
+        """What `authenticate` would say, for a key that may be used from everywhere, if this worker's memory has it;
+        None says nothing.
+        """
+        if not secret or len(secret) > LONGEST_KEY:
+            return None
+        principal = self._cache.peek(API_KEY, self._digester.digest(secret))
+        if principal is None or principal.networks or scope not in principal.scopes:
+            return None
+        now = self._clock.now()
+        if principal.expires_at is not None and principal.expires_at <= now:
+            return None
+        return principal.at(now)
+
     async def _find(self, secret: str, digest: KeyDigest) -> Principal | None:
         if self._cache.remembers_absence(API_KEY, digest):
             self.refused["unknown"] += 1

@@ -1,6 +1,7 @@
 """The smallest thing that can be sent: a whole answer over plain ASGI."""
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from http import HTTPStatus
 from typing import Any
 
 from gatewayz.api.errors import STATUS, error_body, error_headers
@@ -12,6 +13,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
+_PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+REQUEST_ID = b"x-request-id"
 JSON: tuple[bytes, bytes] = (b"content-type", b"application/json")
 
 
@@ -35,6 +39,12 @@ def header_list(scope: Scope, name: bytes) -> bytes | None:
 async def send_answer(send: Send, status: int, headers: Headers, body: bytes) -> None:
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def written(status: int, headers: Headers, body: bytes) -> bytes:
+    """A whole answer as it stands on the wire."""
+    head = b"".join([b"%b: %b\r\n" % header for header in headers])
+    return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, _PHRASES[status], head, body)
 
 
 async def send_json(send: Send, body: bytes, *, status: int = 200, headers: Headers | None = None) -> None:

@@ -6,10 +6,12 @@ from typing import Any, Protocol
 import structlog
 from starlette.types import ASGIApp
 
-from gatewayz.api.answer import Headers, Receive, Scope, Send, header, send_error
+from gatewayz.api.answer import REQUEST_ID, Headers, Receive, Scope, Send, header, send_error
+from gatewayz.api.at_once import AtOnce, Done
 from gatewayz.api.browsers import guarded_headers
 from gatewayz.api.errors import STATUS, for_client
 from gatewayz.api.exchange import ClientGone
+from gatewayz.api.inference_app import CHAT_PATH
 from gatewayz.api.limit_headers import limit_headers
 from gatewayz.cache.errors import LoadFailed
 from gatewayz.core.course import Course, follow
@@ -17,7 +19,6 @@ from gatewayz.core.errors import ErrorKind, GatewayzError, unexpected
 from gatewayz.core.ids import request_id
 from gatewayz.limits.errors import RateLimited
 
-REQUEST_ID = b"x-request-id"
 CONTROL = "control"
 """The endpoint of what is not hot."""
 
@@ -54,17 +55,36 @@ class Observer(Protocol):
 class Gateway:
     """The ASGI application."""
 
-    def __init__(self, hot_paths: Sequence[HotPath], control_plane: ASGIApp, observer: Observer) -> None:
+    def __init__(
+        self, hot_paths: Sequence[HotPath], control_plane: ASGIApp, at_once: AtOnce, observer: Observer
+    ) -> None:
         self._hot_paths = hot_paths
+        self._at_once = at_once
         self._control_plane = control_plane
         self._observer = observer
+
+    def may_be_at_hand(self, scope: Scope) -> bool:
+        """Whether to ask `at_once` when the body is there."""
+        return bool(scope["path"] == CHAT_PATH and scope["method"] == "POST")
+
+    def at_once(self, scope: Scope, body: bytes, done: Done) -> bool:
+        """As AtOnce.answer."""
+        course = Course(_request_id(scope))
+        course.endpoint = CHAT_PATH
+
+        def answered(answer: bytes | None) -> None:
+            done(answer)
+            if answer is not None:
+                self._observer.began(course, scope)
+                self._observer.ended(course, scope)
+
+        return self._at_once.answer(scope, body, course, answered)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._control_plane(scope, receive, send)
             return
-        offered = header(scope, REQUEST_ID)
-        course = Course(request_id(offered.decode("latin-1") if offered else None))
+        course = Course(_request_id(scope))
         self._observer.began(course, scope)
         follow(course)
         try:
@@ -86,6 +106,11 @@ class Gateway:
                 return
         course.endpoint = CONTROL
         await self._control_plane(scope, receive, _with_headers(send, own_headers, course))
+
+
+def _request_id(scope: Scope) -> str:
+    offered = header(scope, REQUEST_ID)
+    return request_id(offered.decode("latin-1") if offered else None)
 
 
 async def _guarded(  # noqa: PLR0917  ASGI's three, and what belongs to the request

@@ -13,7 +13,9 @@ LOCAL: tuple[bytes, bytes] = (b"x-gatewayz-limits", b"local")
 
 def limit_headers(standings: Sequence[Standing], *, is_local: bool) -> Headers:
     """Of the limits on requests, and of those on tokens, the one of which the least is left."""
-    headers: Headers = [LOCAL] if is_local and standings else []
+    if not standings:
+        return []
+    headers: Headers = [LOCAL] if is_local else []
     for measure in (Measure.REQUESTS, Measure.TOKENS):
         tightest = min(
             (each for each in standings if each.limit.measure is measure), key=lambda each: each.remaining, default=None

@@ -11,7 +11,8 @@ from gatewayz.core.errors import ErrorKind, GatewayzError
 
 class BoundedProtocol(HttpToolsProtocol):
     """Headers over the bound are answered 431. A client that takes too long over its headers, or lets a body stall, is
-    cut off. The watch is one timer a connection, none a request. Times are seconds.
+    cut off, and so is one that asks nothing more for uvicorn's `timeout_keep_alive` and up to `headers_within` longer.
+    The watch is one timer a connection, none a request. Times are seconds.
     """
 
     most_header_bytes = 64 * 1024
@@ -23,7 +24,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._is_refused = False
         self._expect_headers()
-        self._last_data = self._headers_since
+        self._last_data = self._last_answer = self._headers_since
         self._watch = self.loop.call_later(self.headers_within, self._check)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -51,6 +52,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_headers = False
         super().on_headers_complete()
 
+    def on_response_complete(self) -> None:
+        """As uvicorn's, without its timer for each answer: the watch of the connection ends those that nobody uses."""
+        self._last_answer = self.loop.time()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+
     def _expect_headers(self) -> None:
         self._in_headers = True
         self._header_bytes = 0
@@ -61,7 +73,8 @@ class BoundedProtocol(HttpToolsProtocol):
         cycle: Any = self.cycle
         is_slow = self._in_headers and now - self._headers_since >= self.headers_within
         is_stalled = cycle is not None and cycle.more_body and now - self._last_data >= self.body_bytes_within
-        if is_slow or is_stalled:
+        is_idle = cycle is not None and cycle.response_complete and now - self._last_answer >= self.timeout_keep_alive
+        if is_slow or is_stalled or is_idle:
             self.transport.close()
         else:
             self._watch = self.loop.call_later(self.headers_within, self._check)

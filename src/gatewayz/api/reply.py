@@ -7,7 +7,8 @@ from gatewayz.inference.replies import Reply
 from gatewayz.inference.service import Call
 
 
-async def send_reply(reply: Reply, call: Call, send: Send, own_headers: Headers) -> None:
+def reply_headers(reply: Reply, call: Call, own_headers: Headers) -> Headers:
+    """All that go with it; its length only where it is at hand."""
     headers: Headers = [
         (b"content-type", reply.content_type.encode("latin-1", "replace")),
         (b"x-gatewayz-provider", reply.provider.encode()),
@@ -18,11 +19,21 @@ async def send_reply(reply: Reply, call: Call, send: Send, own_headers: Headers)
     ]
     if call.request.is_streaming:
         headers.append((b"cache-control", b"no-cache"))
-    body = reply.body
-    if body is None and not call.request.is_streaming and reply.chunks is not None:
-        body = b"".join([chunk async for chunk in reply.chunks])
-    if body is not None:
-        headers.append((b"content-length", str(len(body)).encode()))
-        await send_answer(send, 200, headers, body)
-    elif reply.chunks is not None:
+    if reply.body is not None:
+        headers.append(_length(reply.body))
+    return headers
+
+
+async def send_reply(reply: Reply, call: Call, send: Send, own_headers: Headers) -> None:
+    headers = reply_headers(reply, call, own_headers)
+    if reply.body is not None:
+        await send_answer(send, 200, headers, reply.body)
+    elif reply.chunks is not None and call.request.is_streaming:
         await relay(reply.chunks, headers, send)
+    elif reply.chunks is not None:
+        body = b"".join([chunk async for chunk in reply.chunks])
+        await send_answer(send, 200, [*headers, _length(body)], body)
+
+
+def _length(body: bytes) -> tuple[bytes, bytes]:
+    return b"content-length", b"%d" % len(body)

@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gatewayz.api.answer import Application
 from gatewayz.api.draining import Drain
-from gatewayz.api.protocol import BoundedProtocol
+from gatewayz.api.prompt_protocol import PromptProtocol
 
 log = structlog.get_logger("gatewayz.api")
 
@@ -24,7 +24,7 @@ _CUT_WITHIN = 2.0
 """Seconds in which what is cut notes what it has used."""
 
 
-def server_config(app: Application, *, protocol: type[HttpToolsProtocol] = BoundedProtocol) -> uvicorn.Config:
+def server_config(app: Application, *, protocol: type[HttpToolsProtocol] = PromptProtocol) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop",

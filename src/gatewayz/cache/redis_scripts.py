@@ -80,6 +80,14 @@ class RedisScripts:
         """As `run`."""
         return self._calls.ask(self._nodes.of(form.key), form.filled(rest), within)
 
+    def hear(self, form: Form, rest: Command, told: Callable[[Any | None], None], *, within: float) -> None:
+        """As `run`, without a coroutine: `told` is called with what it would return, inside the parser, or at once."""
+
+        def heard(replies: list[Any] | None, _order: int) -> None:
+            told(None if replies is None else replies[0])
+
+        self._calls.post(self._nodes.of(form.key), [form.filled(rest)], within, heard)
+
     def post(self, form: Form, rest: Command, *, within: float) -> None:
         """Run it without anybody waiting; nobody is told whether it has run."""
         self._calls.post(self._nodes.of(form.key), [form.filled(rest)], within, _unheard)

@@ -10,7 +10,7 @@ import fcntl
 import os
 import secrets
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -111,12 +111,7 @@ class Journal:
         self._written = asyncio.Event()
         self._is_synced = True
         self._is_failing = False
-        self._callbacks: list[Callable[[Charge], None]] = []
         self.damaged = 0
-
-    def on_charged(self, callback: Callable[[Charge], None]) -> None:
-        """Have `callback` called for each charge as soon as it is written: its hold may be settled in the purse."""
-        self._callbacks.append(callback)
 
     @property
     def is_failing(self) -> bool:
@@ -137,8 +132,6 @@ class Journal:
         self._is_failing = False
         self._is_synced = False
         self._written.set()
-        for callback in self._callbacks:
-            callback(charge)
 
     async def wait(self) -> None:
         """Until something is not settled."""

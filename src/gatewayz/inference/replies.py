@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from msgspec import Struct
@@ -12,6 +12,7 @@ from gatewayz.cache.flight import Served as Tier
 from gatewayz.core.clock import Clock
 from gatewayz.core.course import Course, course, follow
 from gatewayz.core.errors import ProviderFailed, Unavailable
+from gatewayz.credits.recalls import Recall
 from gatewayz.inference.estimate import Estimate
 from gatewayz.inference.making import Maker
 from gatewayz.inference.service import Call, InferenceService, Served
@@ -48,6 +49,10 @@ class Reply(Struct, frozen=True, kw_only=True):
     body: bytes | None = None
     chunks: AsyncIterator[bytes] | None = None
 
+    @property
+    def is_hit(self) -> bool:
+        return self.note is not None and self.note.word == "hit"
+
 
 def passed_on(served: Served, note: Note | None = None) -> Reply:
     """What a provider answers, as it comes."""
@@ -70,6 +75,16 @@ def _under_way(begun: Begun, admitted: Admitted, note: Note, answer: bytes | Asy
         body=answer if isinstance(answer, bytes) else None,
         chunks=None if isinstance(answer, bytes) else answer,
     )
+
+
+def _again(call: Call, entry: CachedAnswer, note: Note, admitted: Admitted, now: float) -> Reply:
+    """What is kept, under an id of its own."""
+    request, id_ = call.request, f"chatcmpl_{call.generation[4:]}"
+    if request.is_streaming:
+        content_type, body = EVENTS, entry.as_stream(id_, int(now), shows_usage=request.shows_usage)
+    else:
+        content_type, body = JSON, entry.as_whole(id_, int(now))
+    return Reply(content_type=content_type, provider=entry.origin.provider, admitted=admitted, note=note, body=body)
 
 
 class _Kept(Struct, frozen=True):
@@ -131,6 +146,23 @@ class Replies:
         self._turnstile.settle(wanted, let_in, 0.0)
         return reply
 
+    def recall(self, call: Call, entry: CachedAnswer, of_request: Course, told: Callable[[Reply | None], None]) -> None:
+        """As `at_once`, without a coroutine, and outside the request's context. `told` may be called before this
+        returns: with None, and nothing taken, where the limits do not simply let it in.
+        """
+        now = self._clock.now()
+
+        def asked(admitted: Admitted | None) -> None:
+            if admitted is None:
+                told(None)
+                return
+            note = status.hit(entry, now, "L1")
+            self._count(note, of_request)
+            self._turnstile.recall(admitted, self._recall(call, entry, note, of_request), now)
+            told(_again(call, entry, note, admitted, now))
+
+        self._turnstile.hear(call.caller, call.generation, asked)
+
     @asynccontextmanager
     async def reply(self, call: Call, plan: Plan) -> AsyncIterator[Reply]:
         """Leaving the context ends what is done for this caller alone.
@@ -174,38 +206,34 @@ class Replies:
         return self._recalled(call, entry, note, let_in)
 
     def _recalled(self, call: Call, entry: CachedAnswer, note: Note, let_in: Pass) -> Reply:
-        self._count(note)
-        self._recall(entry, note, let_in)
-        return Reply(
-            content_type=EVENTS if call.request.is_streaming else JSON,
-            provider=entry.origin.provider,
-            admitted=let_in.admitted,
-            note=note,
-            body=self._written(call, entry),
-        )
+        of_request = course()
+        self._count(note, of_request)
+        let_in.recalled(self._recall(call, entry, note, of_request))
+        return _again(call, entry, note, let_in.admitted, self._clock.now())
 
-    def _recall(self, entry: CachedAnswer, note: Note, let_in: Pass) -> None:
-        origin = entry.origin
-        let_in.recalled(origin.model, origin.provider, origin.native_id, note.word)
-        course().recalled(
+    def _recall(self, call: Call, entry: CachedAnswer, note: Note, of_request: Course) -> Recall:
+        """That the answer is given again, as it is to be written down. Counts what that saves."""
+        origin, counts = entry.origin, self._counts
+        of_request.recalled(
             origin.provider,
             origin.model,
             saved=origin.cost,
             saved_seconds=origin.seconds,
             age=self._clock.now() - entry.created,
         )
-        self._counts.saved_tokens += origin.prompt_tokens + origin.completion_tokens
-        self._counts.saved_cost += origin.cost
+        counts.saved_tokens += origin.prompt_tokens + origin.completion_tokens
+        counts.saved_cost += origin.cost
+        return Recall(
+            call.caller.account_id,
+            call.caller.key_id,
+            origin.model,
+            origin.provider,
+            origin.native_id,
+            note.word,
+            call.request.is_streaming,
+        )
 
-    def _written(self, call: Call, entry: CachedAnswer) -> bytes:
-        request, now = call.request, int(self._clock.now())
-        id_ = f"chatcmpl_{call.generation.rpartition('_')[2]}"
-        if request.is_streaming:
-            return entry.as_stream(id_, now, shows_usage=request.shows_usage)
-        return entry.as_whole(id_, now)
-
-    def _count(self, note: Note) -> None:
-        of_request = course()
+    def _count(self, note: Note, of_request: Course) -> None:
         of_request.cache, of_request.tier = note.word, note.detail
         self._counts.requests[note.word, note.detail] += 1
 
@@ -220,7 +248,7 @@ class Replies:
             raise NotCached(f"this request is not looked up ({plan.why_not}), and 'only-if-cached' asks nobody else")
         note = status.bypass(plan.why_not)
         served = await stack.enter_async_context(self._inference.chat(call))
-        self._count(note)
+        self._count(note, course())
         return passed_on(served, note)
 
     async def _flown(self, asked: _Asked) -> Reply:
@@ -303,7 +331,7 @@ class Replies:
             await self._until_kept(asked, flight)
             why_not = flight.why_not or (None if plan.controls.may_store else Reason.NO_STORE)
             note = status.miss(fwd, asked.reason, is_stored=why_not is None, why_not=why_not)
-        self._count(note)
+        self._count(note, course())
         return _under_way(begun, begun.admitted, note, answer)
 
     async def _followed(
@@ -319,7 +347,7 @@ class Replies:
                 return self._recalled(call, flight.entry, note, let_in)
             if call.request.is_streaming is not begun.is_stream:
                 return None
-        self._count(note)
+        self._count(note, course())
         return _under_way(begun, let_in.admitted, note, answer)
 
     async def _live(
@@ -336,7 +364,7 @@ class Replies:
             return
         await self._until_kept(asked, flight)
         if let_in is not None and flight.entry is not None:
-            self._recall(flight.entry, status.collapsed(), let_in)
+            let_in.recalled(self._recall(asked.call, flight.entry, status.collapsed(), course()))
 
     async def _until_kept(self, asked: _Asked, flight: Flight) -> None:
         """Who has an answer made anew is not told the former one by his next request. The others are kept from that by

@@ -1,8 +1,7 @@
 """Lets a request in under its limits and with its money, and settles it when it has ended, whatever became of it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 import structlog
 from msgspec import Struct
@@ -16,6 +15,7 @@ from gatewayz.credits.funding import Funding
 from gatewayz.credits.journal import Journal
 from gatewayz.credits.model import SHARED, Charge, Owner
 from gatewayz.credits.pricing import Tariffs
+from gatewayz.credits.recalls import Recall, Recalls
 from gatewayz.inference.estimate import Estimate
 from gatewayz.inference.metering import Usage
 from gatewayz.inference.metrics import Spent
@@ -44,15 +44,6 @@ class Wanted(Struct, frozen=True, kw_only=True):
     is_streaming: bool
 
 
-class Recall(Struct, frozen=True):
-    """Who had given the answer that was given again, and how it came."""
-
-    model: str
-    provider: str
-    native_id: str
-    cache_status: str
-
-
 class Pass:
     """A request that was let in. Say what it used by `served`; without that it has cost nothing."""
 
@@ -67,21 +58,30 @@ class Pass:
         self.offer = offer
         self.usage = usage
 
-    def recalled(self, model: str, provider: str, native_id: str, cache_status: str) -> None:
+    def recalled(self, recall: Recall) -> None:
         """It was answered, free of charge, by what another request had brought."""
-        self.recall = Recall(model, provider, native_id, cache_status)
+        self.recall = recall
 
 
 class Turnstile:
     """`shared` and `local` fill the purses of all workers, and those of this one, which goes by `place`."""
 
-    def __init__(
-        self, admission: Admission, shared: Funding, local: Funding, journal: Journal, clock: Clock, *, place: str
+    def __init__(  # noqa: PLR0917  the parts
+        self,
+        admission: Admission,
+        shared: Funding,
+        local: Funding,
+        journal: Journal,
+        recalls: Recalls,
+        clock: Clock,
+        *,
+        place: str,
     ) -> None:
         self._admission = admission
         self._shared = shared
         self._local = local
         self._journal = journal
+        self._recalls = recalls
         self._clock = clock
         self._place = place
         self._tariffs = Tariffs()
@@ -100,6 +100,18 @@ class Turnstile:
     async def admit(self, wanted: Wanted) -> Pass:
         """As `passed`, for who settles at once, whatever happens."""
         return Pass(await self._admitted(self._ask(wanted)))
+
+    def hear(self, caller: Principal, generation: str, told: Callable[[Admitted | None], None]) -> None:
+        """As `admit`, without a coroutine, for what costs nothing. `told` may be called before this returns: with None,
+        and nothing taken, where it is not simply let in. To be settled by `recall`.
+        """
+        ask = Ask(request=generation, account_id=caller.account_id, key_id=caller.key_id, limits=caller.limits)
+        self._admission.hear(ask, told)
+
+    def recall(self, admitted: Admitted, recall: Recall, now: float) -> None:
+        """What was let in by `hear` was answered at once, free of charge."""
+        self._recalls.note(recall, admitted.ask.request, now, 0.0)
+        self._admission.settle(admitted, tokens=0, cost=NanoUsd(0))
 
     def _ask(self, wanted: Wanted) -> Ask:
         caller = wanted.caller
@@ -161,38 +173,25 @@ class Turnstile:
             spent = self._cost(let_in.offer, usage)
             self.spent.add(let_in.offer, usage, spent)
             try:
-                self._journal.write(self._paid(wanted, let_in, let_in.offer, spent, seconds))
+                self._journal.write(self._charge(wanted, let_in, let_in.offer, spent, seconds))
             except Unavailable as error:
                 # The hold stays taken, so nobody spends it twice; the journal refuses who comes next.
                 log.exception("charge_not_written", generation=wanted.generation, cost=spent, reason=error.message)
                 spent = admitted.ask.hold
         elif let_in.recall is not None:
-            self._note_recall(wanted, let_in.recall, seconds)
+            self._recalls.note(let_in.recall, wanted.generation, self._clock.now(), seconds)
         self._admission.settle(admitted, tokens=usage.prompt + usage.completion, cost=spent)
 
-    def _note_recall(self, wanted: Wanted, recall: Recall, seconds: float) -> None:
-        """It costs nothing, so it is answered even where that cannot be written down."""
-        charge = self._charge(
-            wanted,
-            seconds,
-            model=recall.model,
-            provider=recall.provider,
-            native_id=recall.native_id,
-            cache_status=recall.cache_status,
-        )
-        try:
-            self._journal.write(charge)
-        except Unavailable as error:
-            log.warning("recall_not_written", generation=wanted.generation, reason=error.message)
-
-    def _paid(self, wanted: Wanted, let_in: Pass, offer: Offer, spent: NanoUsd, seconds: float) -> Charge:
+    def _charge(self, wanted: Wanted, let_in: Pass, offer: Offer, spent: NanoUsd, seconds: float) -> Charge:
         usage, admitted = let_in.usage, let_in.admitted
-        return self._charge(
-            wanted,
-            seconds,
+        return Charge(
+            request_id=wanted.generation,
+            account_id=wanted.caller.account_id,
+            key_id=wanted.caller.key_id,
             model=offer.id,
             provider=offer.provider,
             native_id=offer.native_id,
+            ended_at=self._clock.now(),
             prompt_tokens=usage.prompt,
             completion_tokens=usage.completion,
             cached_tokens=usage.cached,
@@ -201,17 +200,8 @@ class Turnstile:
             cost=spent,
             hold=admitted.ask.hold,
             tranche=admitted.tranche,
-        )
-
-    def _charge(self, wanted: Wanted, seconds: float, **fields: Any) -> Charge:  # noqa: ANN401  fields of Charge
-        return Charge(
-            request_id=wanted.generation,
-            account_id=wanted.caller.account_id,
-            key_id=wanted.caller.key_id,
-            ended_at=self._clock.now(),
             is_stream=wanted.is_streaming,
             latency=seconds,
-            **fields,
         )
 
 

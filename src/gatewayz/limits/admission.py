@@ -1,6 +1,8 @@
 """Whether a request may run: counted by all workers together in Redis, or by this one alone where Redis is away."""
 
+import functools
 from collections import Counter
+from collections.abc import Callable
 
 from gatewayz.core.ids import TrancheId
 from gatewayz.core.limit import Measure
@@ -28,7 +30,11 @@ class Admission:
         A caller that is cancelled in here may leave something taken: a lease ends by itself, and a hold comes back when
         its tranche is closed.
         """
-        outcome = await self._shared.admit(ask) if self._shared is not None else None
+        outcome: Outcome | None = None
+        if not ask.is_counted:
+            outcome = _uncounted(ask)
+        elif self._shared is not None:
+            outcome = await self._shared.admit(ask)
         if outcome is None:
             outcome = self._admit_locally(ask)
         if isinstance(outcome, Admitted):
@@ -39,6 +45,24 @@ class Admission:
             self.counts["unfunded"] += 1
         return outcome
 
+    def hear(self, ask: Ask, told: Callable[[Admitted | None], None]) -> None:
+        """As `admit`, without a coroutine. `told` may be called before this returns: with None where the request is not
+        admitted, or Redis does not answer, which `admit` would tell more of.
+        """
+        if not ask.is_counted:
+            self._heard(_uncounted(ask), told)
+        elif self._shared is None:
+            self._heard(self._admit_locally(ask), told)
+        else:
+            self._shared.hear(ask, functools.partial(self._heard, told=told))
+
+    def _heard(self, outcome: Outcome | None, told: Callable[[Admitted | None], None]) -> None:
+        if isinstance(outcome, Admitted):
+            self.counts["admitted"] += 1
+            told(outcome)
+        else:
+            told(None)
+
     def _admit_locally(self, ask: Ask) -> Outcome:
         self.counts["local"] += 1
         outcome = self._local.admit(ask)
@@ -48,6 +72,8 @@ class Admission:
 
     def settle(self, admitted: Admitted, *, tokens: int, cost: NanoUsd) -> None:
         """The request has ended and has used so much. Nobody waits; what Redis is not told of comes back by itself."""
+        if not admitted.ask.is_counted:
+            return
         back = NanoUsd(max(0, admitted.ask.hold - cost))
         if self._shared is not None and not admitted.is_local:
             self._shared.settle(admitted, tokens, back)
@@ -93,3 +119,7 @@ class Admission:
         if is_local or self._shared is None:
             return self._local.retire(name, tranche)
         return await self._shared.retire(name, tranche)
+
+
+def _uncounted(ask: Ask) -> Admitted:
+    return Admitted(ask=ask, at=0, tranche=None, standings=(), is_local=False)

@@ -42,6 +42,12 @@ class Forms:
         self.admit, self.admit_paid = admit(), admit(purse)
         self.settle, self.settle_paid = settle(), settle(purse)
 
+    def to_admit(self, ask: Ask) -> Form:
+        """Of a request that is counted."""
+        form = self.admit_paid if ask.hold > 0 else self.admit
+        assert form is not None  # noqa: S101  it has limits, or a hold
+        return form
+
     def are_of(self, ask: Ask) -> bool:
         """Limits by identity: they are those of a value that the cache holds, and comparing them would cost more."""
         mine = self._ask

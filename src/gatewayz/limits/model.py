@@ -24,6 +24,11 @@ class Ask(Struct, frozen=True, kw_only=True, gc=False):
     hold: NanoUsd = NanoUsd(0)
     purse: ApiKeyId | None = None
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether anything stands against it."""
+        return bool(self.limits) or self.hold > 0
+
 
 class Standing(Struct, frozen=True, gc=False):
     """How one limit stands now: what still fits, and in how many seconds nothing is left of what was used."""

@@ -1,6 +1,6 @@
 """Admission by all workers together, in Redis."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from gatewayz.cache.redis_scripts import RedisScripts
@@ -9,7 +9,7 @@ from gatewayz.core.ids import TrancheId
 from gatewayz.core.limit import Limit
 from gatewayz.core.money import NanoUsd
 from gatewayz.limits import scripts
-from gatewayz.limits.forms import KnownForms
+from gatewayz.limits.forms import Forms, KnownForms
 from gatewayz.limits.model import Admitted, Ask, Outcome, PurseName, PurseState, Refused, Unfunded
 from gatewayz.limits.plan import Plan
 from gatewayz.limits.redis_keys import RedisKeys
@@ -38,12 +38,20 @@ class SharedLimits:
         return len(self._leased)
 
     async def admit(self, ask: Ask) -> Outcome | None:
-        """None where Redis cannot tell."""
+        """Of what is counted. None where Redis cannot tell."""
         forms = self._forms.of(ask)
-        form = forms.admit_paid if ask.hold > 0 else forms.admit
-        if form is None:
-            return Admitted(ask=ask, at=0, tranche=None, standings=(), is_local=False)
-        said = await self._redis.ask(form, (ask.request, ask.tokens, ask.hold), within=self._within)
+        said = await self._redis.ask(forms.to_admit(ask), (ask.request, ask.tokens, ask.hold), within=self._within)
+        return self._outcome(ask, forms, said)
+
+    def hear(self, ask: Ask, told: Callable[[Outcome | None], None]) -> None:
+        """As `admit`, without a coroutine. `told` may be called before this returns."""
+        forms = self._forms.of(ask)
+        rest = (ask.request, ask.tokens, ask.hold)
+        self._redis.hear(
+            forms.to_admit(ask), rest, lambda said: told(self._outcome(ask, forms, said)), within=self._within
+        )
+
+    def _outcome(self, ask: Ask, forms: Forms, said: Sequence[Any] | None) -> Outcome | None:
         if said is None:
             return None
         if said[0] != b"admitted":

@@ -157,6 +157,9 @@ _HEADERS: Mapping[bytes, tuple[str, Read]] = {
     name.lower().encode(): (name, read) for name, read in {**ALIASES, "Cache-Control": _cache_control}.items()
 }
 
+CONTROL_HEADERS = frozenset(_HEADERS)
+"""In lower case. A request without any of them, nor `cache` in its body, says nothing of the cache."""
+
 
 def controls_of(headers: Iterable[tuple[bytes, bytes]], cache: object) -> Controls:
     """`headers` with their names in lower case, as ASGI has them; `cache`: the body's member, None without one. What
