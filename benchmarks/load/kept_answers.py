@@ -16,6 +16,8 @@ from benchmarks.result import Figure
 SHARE = 0.45
 _PATH = "/v1/chat/completions"
 _TEXT = "The quick brown fox jumps over the lazy dog. " * 20
+_MANY = 5_000
+"""More than a worker remembers the very bytes of, so that each goes the whole way."""
 _LIMITS = ("requests_per_minute=1000000000", "tokens_per_minute=1000000000000")
 
 
@@ -23,24 +25,33 @@ def run(lab: Lab, options: Options, tell: Tell) -> Iterator[Figure]:
     installed = lab.empty("kept-answers")
     with gateway(installed, core=cores()[0]) as server:
         keys = {"no limits": _made_key(installed), "two limits": _made_key(installed, *_LIMITS)}
-        for limits, key in keys.items():
-            for form in ("whole", "streamed"):
-                case = _case(f"a chat asked before, {form}, {limits}", key, is_streaming=form == "streamed")
-                fetch(server.address, _PATH, case.headers, case.body)  # is kept now
-                tell(case.name)
-                yield from compare(case, server, lab.place, options).figures("response cache")
+        cases = [
+            _case(f"a chat asked before, {form}, {limits}", key, is_streaming=form == "streamed")
+            for limits, key in keys.items()
+            for form in ("whole", "streamed")
+        ]
+        cases.append(_case(f"another of {_MANY:,} chats asked before each time", keys["no limits"], chats=_MANY))
+        for case in cases:
+            for _, body in case.requests:
+                fetch(server.address, _PATH, case.headers, body)  # is kept now
+            tell(case.name)
+            yield from compare(case, server, lab.place, options).figures("response cache")
 
 
-def _case(name: str, key: str, *, is_streaming: bool) -> Case:
-    asked = {"model": "demo/echo", "messages": [{"role": "user", "content": _TEXT}], "stream": is_streaming}
+def _case(name: str, key: str, *, is_streaming: bool = False, chats: int = 1) -> Case:
     return Case(
         name=name,
         targets=(_PATH,),
         headers=(("authorization", f"Bearer {key}"),),
-        body=json.dumps(asked).encode(),
+        bodies=[_body(f"{_TEXT}{number:04}", is_streaming=is_streaming) for number in range(chats)],
         bar=SHARE,
         latency=True,
     )
+
+
+def _body(text: str, *, is_streaming: bool) -> bytes:
+    asked = {"model": "demo/echo", "messages": [{"role": "user", "content": text}], "stream": is_streaming}
+    return json.dumps(asked).encode()
 
 
 def _made_key(installed: Installed, *limits: str) -> str:

@@ -16,18 +16,23 @@ BARE = "bare ASGI"
 
 
 class Case(Struct, frozen=True, kw_only=True):
-    """Requests that are sent in a cycle, POSTs if they have a `body`; the bare application reads it, and sends the
+    """Requests that are sent in a cycle, POSTs if there are `bodies`; the bare application reads them, and sends the
     gateway's answers in a cycle.
     """
 
     name: str
     targets: Sequence[str]
     headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
+    bodies: Sequence[bytes] = (b"",)
     status: int = 200
     connections: int = 16
     bar: float | None = None
     latency: bool = False
+
+    @property
+    def requests(self) -> list[tuple[str, bytes]]:
+        """Each target with each body."""
+        return [(target, body) for target in self.targets for body in self.bodies]
 
 
 class Round(Struct, frozen=True):
@@ -71,7 +76,7 @@ class Comparison(Struct, frozen=True):
 
 def compare(case: Case, gateway: Server, place: Path, options: Options) -> Comparison:
     """Rounds in turn, the bare application first. Raises WrongAnswer where the two do not send the same bytes."""
-    answers = [fetch(gateway.address, target, case.headers, case.body) for target in case.targets]
+    answers = [fetch(gateway.address, target, case.headers, body) for target, body in case.requests]
     if wrong := {answer.status for answer in answers} - {case.status}:
         raise WrongAnswer(f"{case.name!r} is answered with {wrong}, the case expects {case.status}")
     lengths = {len(answer.body) for answer in answers}
@@ -79,7 +84,8 @@ def compare(case: Case, gateway: Server, place: Path, options: Options) -> Compa
     server_core, load_core = cores()
     ours, theirs = [], []
     with bare(answers, place, core=server_core) as peer, on_core(load_core):
-        if fetch(peer.address, case.targets[0], case.headers, case.body) not in answers:
+        target, body = case.requests[0]
+        if fetch(peer.address, target, case.headers, body) not in answers:
             raise WrongAnswer(f"the bare application does not send what the gateway sends for {case.name!r}")
         for server in (peer, gateway):
             _round(server, case, expected, options.warm_up)
@@ -90,7 +96,7 @@ def compare(case: Case, gateway: Server, place: Path, options: Options) -> Compa
 
 
 def _round(server: Server, case: Case, expected: Expected, options: Options) -> Round:
-    requests = [get(server.address, target, case.headers, case.body) for target in case.targets]
+    requests = [get(server.address, target, case.headers, body) for target, body in case.requests]
     before = server.cpu_seconds()
     load = closed_loop(server.address, requests, expected, connections=case.connections, seconds=options.seconds)
     cpu = server.cpu_seconds() - before
