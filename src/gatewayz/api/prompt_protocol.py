@@ -3,11 +3,14 @@
 import functools
 from typing import Any
 
+import structlog
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from gatewayz.api.at_once import MOST_BYTES
 from gatewayz.api.protocol import BoundedProtocol
+
+log = structlog.get_logger("gatewayz.api")
 
 
 class PromptProtocol(BoundedProtocol):
@@ -44,9 +47,16 @@ class PromptProtocol(BoundedProtocol):
         if cycle is None:
             return
         self._waiting = None
-        done = functools.partial(self._done, cycle)
-        if self.flow.write_paused or not self._door.at_once(cycle.scope, bytes(cycle.body), done):
+        if self.flow.write_paused or not self._is_taken(cycle):
             self._go_the_whole_way(cycle)
+
+    def _is_taken(self, cycle: RequestResponseCycle) -> bool:
+        """The request edge of the short way: what fails here is answered, and told, by the whole one."""
+        try:
+            return bool(self._door.at_once(cycle.scope, bytes(cycle.body), functools.partial(self._done, cycle)))
+        except Exception:
+            log.exception("at_once_failed", path=cycle.scope["path"])
+            return cycle.response_complete
 
     def _done(self, cycle: RequestResponseCycle, answer: bytes | None) -> None:
         if answer is None:
