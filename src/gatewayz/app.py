@@ -18,12 +18,15 @@ from gatewayz.accounts import repository as accounts_repository
 from gatewayz.accounts.account_rows import AccountRows
 from gatewayz.accounts.accounts import Accounts
 from gatewayz.accounts.authentication import Authentication
-from gatewayz.accounts.digest import KeyDigester, pepper_from
+from gatewayz.accounts.digest import KeyDigester, former_peppers, pepper_from
 from gatewayz.accounts.effective_limits import EffectiveLimits
 from gatewayz.accounts.key_rows import KeyRows
 from gatewayz.accounts.keys import ApiKeys
 from gatewayz.accounts.plan_rows import PlanRows
 from gatewayz.accounts.plans import Plans
+from gatewayz.accounts.provider_key_rows import ProviderKeyRows
+from gatewayz.accounts.provider_keys import ProviderKeys
+from gatewayz.accounts.sealing import Sealer
 from gatewayz.accounts.strangers import Strangers
 from gatewayz.cache.bus import Bus, RowsMissed
 from gatewayz.cache.cache import Cache
@@ -53,6 +56,7 @@ from gatewayz.idempotency.service import CLAIM_LASTS, Idempotency
 from gatewayz.jobs.repository import JobsRepository
 from gatewayz.limits import scripts as limits_scripts
 from gatewayz.providers.config import ConfiguredProvider
+from gatewayz.providers.dialects.table import DIALECTS
 from gatewayz.providers.fetch import fetch_listing
 from gatewayz.providers.listing import Listing
 from gatewayz.responses import repository as responses_repository
@@ -110,6 +114,7 @@ class Parts:
     digester: KeyDigester
     accounts: Accounts
     plans: Plans
+    provider_keys: ProviderKeys
     effective_limits: EffectiveLimits
     audit: AuditLog
     jobs: JobsRepository
@@ -154,6 +159,7 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
         connector = aiohttp.TCPConnector(limit=_UPSTREAM_CONNECTIONS, ttl_dns_cache=60)
         tracing = [passing_on()] if settings.traces.endpoint is not None else None
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, trace_configs=tracing))
+        providers = {each.provider.slug: each for each in settings.configured_providers()}
         yield Parts(
             settings=settings,
             installation=digester.installation(),
@@ -172,13 +178,16 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
             keys=ApiKeys(KeyRows(database, outbox), digester, clock),
             accounts=Accounts(AccountRows(database, outbox), cache, digester, clock),
             plans=Plans(PlanRows(database, outbox), cache),
+            provider_keys=ProviderKeys(
+                ProviderKeyRows(database, outbox), cache, _sealer(settings, digester), _open_to_own_keys(providers)
+            ),
             effective_limits=EffectiveLimits(cache, clock),
             audit=AuditLog(database),
             jobs=JobsRepository(database),
             authentication=_authentication(settings, cache, digester, clock),
             credits=_credits(settings.credits, database, outbox, clock),
             http=http,
-            providers={each.provider.slug: each for each in settings.configured_providers()},
+            providers=providers,
         )
 
 
@@ -199,11 +208,11 @@ def catalog_sync(parts: Parts, offline: Mapping[str, Listing]) -> CatalogSync:
 
 
 def lists_to_sync(parts: Parts) -> list[ListToSync]:
-    """Every enabled provider that lists its models."""
+    """Every provider in use that lists its models."""
     return [
         _list_to_sync(parts.http, each)
         for each in parts.providers.values()
-        if each.enabled and (each.provider.listing is not None or each.provider.models)
+        if each.is_listed and (each.provider.listing is not None or each.provider.models)
     ]
 
 
@@ -239,6 +248,22 @@ def _authentication(settings: Settings, cache: Cache, digester: KeyDigester, clo
     known = [] if given is None else [digester.digest(given.get_secret_value())]
     strangers = Strangers(clock, rate=config.unknown_key_rate, burst=config.unknown_key_burst, known=known)
     return Authentication(cache, digester, clock, strangers)
+
+
+def _sealer(settings: Settings, digester: KeyDigester) -> Sealer:
+    former = settings.former_secret_key
+    peppers = former_peppers(former.get_secret_value()) if former is not None else ()
+    use = b"provider keys"
+    return Sealer(digester.secret_for(use), [KeyDigester(pepper).secret_for(use) for pepper in peppers])
+
+
+def _open_to_own_keys(providers: Mapping[str, ConfiguredProvider]) -> frozenset[str]:
+    """Those that can be asked with a key of an account's own."""
+    return frozenset(
+        slug
+        for slug, each in providers.items()
+        if each.takes_own_keys and DIALECTS[each.provider.dialect].speak is not None
+    )
 
 
 def _credits(config: CreditsConfig, database: Database, outbox: Outbox, clock: SystemClock) -> CreditsParts:

@@ -74,7 +74,13 @@ class Settings(BaseSettings):
     )
     secret_key: SecretStr | None = Field(
         None,
-        description="Keys the digests of API keys. Unset: made in the data directory; set it to run several hosts.",
+        description="Keys the digests of API keys, and seals accounts' own provider keys. Unset: made in the data "
+        "directory; set it to run several hosts.",
+    )
+    former_secret_key: SecretStr | None = Field(
+        None,
+        description="The one before, or what the file `secret` held: opens accounts' own provider keys that it has "
+        "sealed, until `gatewayz accounts provider-keys reseal`. API keys are known by the present one only.",
     )
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="Bytes a request body may have.")
     trusted_proxies: list[IPvAnyNetwork] = Field(

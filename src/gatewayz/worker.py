@@ -47,6 +47,7 @@ from gatewayz.inference.attempts import Attempts
 from gatewayz.inference.metrics import AttemptsCollector
 from gatewayz.inference.routing import Router
 from gatewayz.inference.service import InferenceService
+from gatewayz.inference.standing import Standing, Standings
 from gatewayz.measuring import measuring
 from gatewayz.paying import Paying, paying
 from gatewayz.providers.config import ConfiguredProvider
@@ -103,11 +104,12 @@ class Worker:
 async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStack) -> Gateway:
     dialects = {name: each.speak(parts.http) for name, each in DIALECTS.items() if each.speak is not None}
     spoken = {slug: each for slug, each in parts.providers.items() if each.provider.dialect in dialects}
-    breakers = Breakers(parts.scripts, SystemClock(), parts.settings.health, prefix=f"gw:health:{parts.installation}:")
-    scores = Scores()
-    attempts = _attempts(parts, spoken, dialects, breakers, scores)
-    router = Router(parts.catalog, spoken, breakers, scores)
-    inference = InferenceService(router, pay.turnstile, attempts, scores, SystemClock())
+    standings = Standings(shared=_standing(parts, "health"), own=_standing(parts, "own-health"))
+    attempts = _attempts(parts, spoken, dialects, standings)
+    router = Router(parts.catalog, spoken, standings)
+    inference = InferenceService(
+        router, pay.turnstile, attempts, parts.provider_keys, standings, SystemClock()
+    )  # fmt: skip
     shared = sharing(parts, pay.turnstile, inference)
     stack.push_async_callback(lambda: shared.flights.close(within=drain.left))
     await stack.enter_async_context(background(shared.works))
@@ -115,8 +117,8 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
     collectors = (
         AuthenticationCollector(parts.authentication.refused),
         *pay.collectors,
-        BreakersCollector(breakers, [slug for slug, each in spoken.items() if each.enabled]),
-        AttemptsCollector(lambda: attempts.counts),
+        BreakersCollector(standings.shared.breakers, [slug for slug, each in spoken.items() if each.enabled]),
+        AttemptsCollector(lambda: attempts.counts, lambda: attempts.own_counts),
         shared.collector,
     )
     measured = await stack.enter_async_context(measuring(parts, collectors, {}))
@@ -131,6 +133,7 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
         keys=parts.keys,
         accounts=parts.accounts,
         plans=parts.plans,
+        provider_keys=parts.provider_keys,
         effective_limits=parts.effective_limits,
         audit=parts.audit,
         jobs=parts.jobs,
@@ -154,15 +157,19 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
     )
 
 
+def _standing(parts: Parts, name: str) -> Standing:
+    prefix = f"gw:{name}:{parts.installation}:"
+    return Standing(Breakers(parts.scripts, SystemClock(), parts.settings.health, prefix=prefix), Scores())
+
+
 def _attempts(
     parts: Parts,
     providers: Mapping[str, ConfiguredProvider],
     dialects: Mapping[str, ChatDialect],
-    breakers: Breakers,
-    scores: Scores,
+    standings: Standings,
 ) -> Attempts:
     rng = random.Random()  # noqa: S311  jitter, not a secret
-    return Attempts(providers, dialects, breakers, scores, parts.settings.inference, SystemClock(), rng)
+    return Attempts(providers, dialects, standings, parts.settings.inference, SystemClock(), rng)
 
 
 def _background_work(parts: Parts) -> dict[str, tuple[Work, float]]:

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 import pytest
+from pydantic import SecretStr
 from redis.asyncio import Redis
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.haystack import Haystack, spellings
@@ -20,20 +21,27 @@ from tests.support.served import Served, served
 from tests.support.servers import short_directory
 
 from gatewayz.accounts.digest import KeyDigester
+from gatewayz.accounts.provider_keys import OwnKey
+from gatewayz.accounts.sealing import Sealer
+from gatewayz.api.admin.forms import ProviderKeyTermsForm
 from gatewayz.embedded.servers import embedded_servers
 from gatewayz.settings import load_settings
 
 ADMIN = "an-admin-key-that-nobody-may-read-0123456789"
 PEPPER = "a-secret-key-of-the-installation-9876543210"
 PROVIDERS = {"acme": "sk-acme-0a1b2c3d4e5f6a7b8c9d", "beta": "sk-beta-9f8e7d6c5b4a39281706"}
+OWN = {"an own key": "sk-own-of-customer-11223344556677", "an own key that is refused": "sk-own-refused-99887766554433"}
 PASSWORDS = {"database": "pa55-of-the-database-xyz", "redis": "pa55-of-redis-xyzzy-42"}
 MODEL = "acme/rocket-1"
 FIRST_KEY = re.compile(r"API key\s+(gw_live_\S+)")
+BY_COMMAND = "sk-own-by-command-0f1e2d3c4b5a6978"
 COMMANDS = (
     ["check-config"],
     ["doctor"],
     ["keys", "list", "--json"],
     ["accounts", "list", "--json"],
+    ["accounts", "provider-keys", "list", "customer", "--json"],
+    ["accounts", "provider-keys", "reseal"],
     ["cache", "stats", "--json"],
     ["sync", "acme", "--json"],
 )
@@ -70,6 +78,7 @@ async def made_keys(run: Run) -> dict[str, str]:
         ("a key that may do nothing", {"limits": {"requests_per_minute": 1}}),
         ("a key bound to networks", {"networks": ["198.51.100.0/24"]}),
         ("a rotated key", {}),
+        ("a key of who brings keys", {"scopes": ["inference", "account", "provider_keys"]}),
     ):
         form = {"name": name, "account_id": account["id"], "pays_unknown_prices": True, **terms}
         status, made = await run.ask("POST", "/admin/keys", ADMIN, form)
@@ -116,6 +125,24 @@ async def used(run: Run, keys: dict[str, str], upstream: FakeUpstream) -> None:
         await run.ask("GET", path, key)
 
 
+async def brought(run: Run, key: str, upstream: FakeUpstream) -> None:
+    """Keys of the account's own, used, refused, shown, replaced and removed."""
+    upstream.behaviours = dict.fromkeys(PROVIDERS, "answers")
+    path = "/v1/provider-keys/acme"
+    for number, (secret, behaviour) in enumerate(zip(OWN.values(), ("answers", "quotes-key"), strict=True)):
+        upstream.by_key[secret] = behaviour
+        assert (await run.ask("PUT", path, key, {"key": secret}))[0] == 200
+        assert await run.chat(key, seed=200 + number) == (200 if behaviour == "answers" else 403)
+        await run.chat(key, seed=300 + number, stream=True)
+        await run.ask("GET", path, key)
+        await run.ask("GET", "/v1/provider-keys", key)
+    assert {f"Bearer {secret}" for secret in OWN.values()} <= {each.headers["Authorization"] for each in upstream.asked}
+    for body in ({"key": f"{OWN['an own key']} {'x' * 5000}"}, {"kye": OWN["an own key"]}, [OWN["an own key"]]):
+        assert (await run.ask("PUT", path, key, body))[0] == 400
+    await run.ask("PUT", "/v1/provider-keys/nobody", key, {"key": OWN["an own key"]})
+    await run.ask("GET", "/admin/audit", ADMIN)
+
+
 def _chat() -> dict[str, object]:
     return {"model": MODEL, "messages": [{"role": "user", "content": "once"}]}
 
@@ -137,6 +164,11 @@ async def test_no_secret_stands_anywhere_after_a_full_run(monkeypatch: pytest.Mo
                     )
                 )["key"]
                 await used(run, keys, upstream)
+                await brought(run, keys["a key of who brings keys"], upstream)
+                command = ["accounts", "provider-keys", "set", "customer", "beta"]
+                said = await asyncio.to_thread(_said, gateway, command, BY_COMMAND)
+                assert "from now on" in said
+                haystack.add("set by command", said)
                 for words in COMMANDS:
                     haystack.add(f"gatewayz {' '.join(words)}", await asyncio.to_thread(_said, gateway, words))
                 await _servers_searched(haystack, directory / "data")
@@ -145,7 +177,8 @@ async def test_no_secret_stands_anywhere_after_a_full_run(monkeypatch: pytest.Mo
             haystack.add("the log", gateway.printed)
             haystack.add_files(directory / "data", without=(directory / "data" / "postgres",))
     _settings_searched(haystack, monkeypatch)
-    secrets = {"the admin key": ADMIN, "the secret key": PEPPER, **PROVIDERS, **PASSWORDS, **keys}
+    own = {**OWN, "an own key set by command": BY_COMMAND}
+    secrets = {"the admin key": ADMIN, "the secret key": PEPPER, **PROVIDERS, **PASSWORDS, **own, **keys}
     assert haystack.found(secrets) == []
     assert haystack.found({"the first key": first}) == ["the first key in the log"], "where it is shown once"
     assert announced == 2, "by itself, and in a command that works as it stands"
@@ -196,12 +229,19 @@ def _environment(upstream: FakeUpstream) -> dict[str, str]:
     return own
 
 
-def _said(gateway: Served, words: list[str]) -> str:
+def _said(gateway: Served, words: list[str], typed: str = "") -> str:
     """All that a command prints, whatever it thinks of the state of things."""
     environment = {**os.environ, "GATEWAYZ_DATA_DIR": str(gateway.data_dir)}
     command = [sys.executable, "-m", "gatewayz", *words]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, env=environment, cwd=gateway.data_dir.parent, check=False
+        command,
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment,
+        cwd=gateway.data_dir.parent,
+        check=False,
     )
     return done.stdout + done.stderr
 
@@ -222,7 +262,15 @@ def _settings_searched(haystack: Haystack, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("DATABASE_URL", f"postgresql://u:{PASSWORDS['database']}@127.0.0.1/d")
     monkeypatch.setenv("REDIS_URL", f"redis://:{PASSWORDS['redis']}@127.0.0.1:6379/0")
     settings = load_settings()
-    for shown in (settings, settings.configured_providers(), KeyDigester(PEPPER.encode())):
+    key = OWN["an own key"]
+    sealer = Sealer(PEPPER.encode())
+    shown_of_keys = (
+        sealer,
+        sealer.seal(key, owner=b""),
+        OwnKey("pk_1", key[-4:], SecretStr(key)),
+        ProviderKeyTermsForm(key=SecretStr(key)),
+    )
+    for shown in (settings, settings.configured_providers(), KeyDigester(PEPPER.encode()), *shown_of_keys):
         haystack.add(f"repr of {type(shown).__name__}", repr(shown) + str(shown))
     with short_directory() as directory:
         command = [sys.executable, "-m", "gatewayz", "check-config"]

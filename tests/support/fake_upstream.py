@@ -4,8 +4,8 @@ The path before /chat/completions, /completions or /embeddings names what it doe
 gives an answer, `/400` … `/503` an error in OpenAI's form, `/quotes-key` a 401 that repeats the key it was shown
 (`/quotes-key-400` a 400), `/held` sends what the test puts into `chunks`, `/silent` never answers, `/breaks` drops the
 connection after the headers, `/cut` after the first chunk, `/paused` streams its first event and the others once the
-test sets `may_go_on`. `/429-7` says to come again in 7 seconds, `/no-quota` that
-the account is used up.
+test sets `may_go_on`. `/429-7` says to come again in 7 seconds, `/no-quota` that the account is used up. `by_key` goes
+before: what it does when it is shown that key.
 """
 
 import asyncio
@@ -53,6 +53,7 @@ class FakeUpstream:
     def reset(self) -> None:
         """Forget what was asked, and how to behave."""
         self.behaviours: dict[str, str] = {}
+        self.by_key: dict[str, str] = {}
         self.asked: list[Asked] = []
         self.chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.has_request = asyncio.Event()
@@ -73,7 +74,8 @@ class FakeUpstream:
         body = json.loads(await request.read())
         self.asked.append(Asked(dict(request.headers), body))
         path = request.match_info["behaviour"]
-        behaviour = self.behaviours.get(path, path)
+        key = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        behaviour = self.by_key.get(key) or self.behaviours.get(path, path)
         if (error := _error_of(behaviour, request.headers.get("Authorization"))) is not None:
             return error
         if behaviour in {"breaks", "cut"}:

@@ -5,8 +5,10 @@ from decimal import Decimal
 from typing import cast
 
 import pytest
+from pydantic import SecretStr
 from tests.support.fake_clock import FakeClock
 
+from gatewayz.accounts.provider_keys import NO_KEYS, OwnKey, OwnKeys
 from gatewayz.catalog.model import Offer, Pricing
 from gatewayz.catalog.service import CatalogService
 from gatewayz.core.errors import GatewayzError, InvalidRequest, ModelNotFound
@@ -15,11 +17,13 @@ from gatewayz.health.config import HealthConfig
 from gatewayz.health.scores import Scores
 from gatewayz.inference.estimate import Estimate
 from gatewayz.inference.preferences import MaxPrice, Preferences, ProviderPreferences
-from gatewayz.inference.routing import Router, offer_name
+from gatewayz.inference.routing import Router
+from gatewayz.inference.standing import Standing, Standings
 from gatewayz.providers.config import ConfiguredProvider
 from gatewayz.providers.model import Provider
 
 MODEL, OTHER = "acme/rocket", "acme/kite"
+OFF = ("off", "shut")
 ESTIMATE = Estimate(prompt_bound=4000, likely_prompt=1000, output=100, likely=1100)
 
 
@@ -35,6 +39,7 @@ OFFERS = {
         offer("talky", "0.0000005", "0.0001"),
         offer("unknown", None, None),
         offer("off", "0"),
+        offer("shut", "0"),
     ),
     OTHER: (offer("cheap", "0.000002", model=OTHER), offer("dear", "0.00002", model=OTHER)),
 }
@@ -49,19 +54,27 @@ class Listed:
 
 class World:
     def __init__(self) -> None:
-        slugs = ("dear", "cheap", "talky", "unknown", "off")
+        slugs = ("dear", "cheap", "talky", "unknown", *OFF)
         providers = {slug: Provider(slug=slug, name=slug, base_url="http://x") for slug in slugs}
         configured = {
-            slug: ConfiguredProvider(provider=each, enabled=slug != "off") for slug, each in providers.items()
+            slug: ConfiguredProvider(provider=each, enabled=slug not in OFF, takes_own_keys=slug != "shut")
+            for slug, each in providers.items()
         }
-        self.breakers = Breakers(None, FakeClock(), HealthConfig(), prefix="")
+        self.breakers, self.own_breakers = (Breakers(None, FakeClock(), HealthConfig(), prefix="") for _ in range(2))
         self.scores = Scores()
-        self.router = Router(cast("CatalogService", Listed()), configured, self.breakers, self.scores)
+        self.own: OwnKeys = NO_KEYS
+        standings = Standings(Standing(self.breakers, self.scores), Standing(self.own_breakers, Scores()))
+        self.router = Router(cast("CatalogService", Listed()), configured, standings)
 
     async def route(self, *models: str, **wanted: object) -> list[str]:
         preferences = Preferences(ProviderPreferences(**wanted), models)  # type: ignore[arg-type]
-        found = await self.router.route(MODEL, preferences, ESTIMATE)
-        return [each.provider if each.id == MODEL else offer_name(each) for each in found]
+        found = await self.router.route(MODEL, preferences, ESTIMATE, self.own)
+        return [way.account if way.offer.id == MODEL else way.name for way in found]
+
+    async def fails(self, breakers: Breakers, name: str) -> None:
+        entered = await breakers.enter(name)
+        assert entered is not None
+        await breakers.failed(entered, pause=60)
 
 
 @pytest.fixture
@@ -74,16 +87,12 @@ async def test_the_cheapest_for_this_very_request_goes_first_and_unknown_prices_
 
 
 async def test_who_is_left_alone_goes_after_who_is_well(world: World) -> None:
-    entered = await world.breakers.enter("cheap/acme/rocket")
-    assert entered is not None
-    await world.breakers.failed(entered, pause=60)
+    await world.fails(world.breakers, "cheap/acme/rocket")
     assert await world.route() == ["dear", "talky", "unknown", "cheap"]
 
 
 async def test_a_provider_that_refuses_our_account_goes_last_with_all_its_models(world: World) -> None:
-    entered = await world.breakers.enter("cheap")
-    assert entered is not None
-    await world.breakers.failed(entered, pause=900)
+    await world.fails(world.breakers, "cheap")
     assert await world.route(OTHER) == ["dear", "talky", "unknown", "cheap", "dear/acme/kite", "cheap/acme/kite"]
 
 
@@ -136,3 +145,37 @@ async def test_where_no_provider_is_on_the_remedy_is_told(world: World) -> None:
     world.router._providers = {}
     with pytest.raises(GatewayzError, match="no provider of 'acme/rocket' is configured"):
         await world.route()
+
+
+def own(slug: str) -> OwnKeys:
+    return {slug: OwnKey(f"pk_{slug}", "", SecretStr("sk-own"))}
+
+
+async def test_who_has_a_key_of_his_own_is_served_by_it_first_unless_he_names_others(world: World) -> None:
+    world.own = own("dear")
+    assert await world.route() == ["pk_dear", "cheap", "talky", "unknown"]
+    assert await world.route(order=("talky",)) == ["talky", "pk_dear", "cheap", "unknown"]
+
+
+async def test_a_provider_without_a_key_of_ours_is_there_for_who_has_one(world: World) -> None:
+    world.own = own("off")
+    assert (await world.route())[0] == "pk_off"
+    world.own = own("shut")
+    assert "pk_shut" not in await world.route(), "its operator wants nobody to use it"
+
+
+async def test_how_a_provider_fares_with_our_key_says_nothing_of_how_it_does_with_anothers(world: World) -> None:
+    world.own = own("cheap")
+    await world.fails(world.breakers, "cheap")
+    await world.fails(world.breakers, "cheap/acme/rocket")
+    assert (await world.route())[0] == "pk_cheap"
+    world.own = NO_KEYS
+    assert (await world.route())[-1] == "cheap"
+
+
+async def test_an_own_key_that_is_refused_keeps_its_place_and_one_that_fails_does_not(world: World) -> None:
+    world.own = own("cheap")
+    await world.fails(world.own_breakers, "pk_cheap")
+    assert (await world.route())[0] == "pk_cheap"
+    await world.fails(world.own_breakers, "pk_cheap/acme/rocket")
+    assert (await world.route())[-1] == "pk_cheap"

@@ -239,3 +239,18 @@ def test_a_misspelt_field_is_an_error() -> None:
 
 def test_a_setting_is_spelt_as_the_environment_spells_it() -> None:
     assert setting_name("google-vertex", "base_url") == "GATEWAYZ_PROVIDERS__GOOGLE_VERTEX__BASE_URL"
+
+
+def test_a_provider_takes_accounts_own_keys_unless_something_else_than_ours_is_missing() -> None:
+    without = configured()
+    assert not without["openai"].enabled
+    assert without["openai"].takes_own_keys
+    assert not configured({"openai": ProviderSettings(enabled=False)})["openai"].takes_own_keys
+    assert not without["ollama"].takes_own_keys, "off until settings name it"
+
+
+def test_a_provider_for_own_keys_only_is_listed_and_never_asked_with_ours() -> None:
+    settings = ProviderSettings(api_key=SecretStr("sk-ours"), own_keys_only=True)
+    found = configured({"openai": settings})["openai"]
+    assert (found.enabled, found.takes_own_keys, found.is_listed) == (False, True, True)
+    assert "own" in found.reason

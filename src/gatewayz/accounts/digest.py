@@ -53,6 +53,16 @@ def pepper_from(setting: str | None, data_dir: Path) -> bytes:
         ) from error
 
 
+def former_peppers(setting: str) -> tuple[bytes, ...]:
+    """The peppers that a former secret may have stood for: one that was set, or the content of a `secret` file."""
+    as_set = blake2b(setting.encode(), digest_size=_SECRET_BYTES).digest()
+    try:
+        as_file = bytes.fromhex(setting.strip())
+    except ValueError:
+        as_file = b""
+    return (as_set, as_file) if len(as_file) == _SECRET_BYTES else (as_set,)
+
+
 def _read_or_make(path: Path) -> bytes:
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.{secrets.token_hex(8)}")

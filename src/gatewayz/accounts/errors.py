@@ -2,7 +2,7 @@
 
 GatewayzError
 ├── InvalidApiKey   one sentence for keys that are missing, unknown, revoked or expired
-└── NotFound        there is no such account, key, plan or trial
+└── NotFound        there is no such account, key, plan, trial or key at a provider
 """
 
 from gatewayz.core.errors import ErrorKind, GatewayzError, InvalidApiKey
@@ -22,6 +22,10 @@ def no_account(account: object) -> NotFound:
 
 def no_plan(plan_id: object) -> NotFound:
     return NotFound(f"there is no plan {plan_id!r}; `gatewayz plans list` shows them")
+
+
+def no_provider_key(provider: str) -> NotFound:
+    return NotFound(f"the account has no key of its own at the provider {provider[:80]!r}")
 
 
 def invalid_key() -> InvalidApiKey:

@@ -21,8 +21,8 @@ class Principal(Struct, frozen=True, kw_only=True):
 
     `models`: public ids that it may ask for, also as `prefix/*`; `networks`: from where, as CIDR; empty for any.
     `limits`: all that hold, the key's own and the account's. `has_budget`: the ledger keeps a purse for the key alone.
-    `pays_unknown_prices`: models of which nobody knows the price are not refused. `plan`: by id.
-    `afterwards`: what it stands for from `plan_ends_at` on.
+    `pays_unknown_prices`: models of which nobody knows the price are not refused. `has_own_keys`: its account has keys
+    of its own at providers. `plan`: by id. `afterwards`: what it stands for from `plan_ends_at` on.
     """
 
     key_id: ApiKeyId
@@ -35,6 +35,7 @@ class Principal(Struct, frozen=True, kw_only=True):
     limits: tuple[Limit, ...] = ()
     has_budget: bool = False
     pays_unknown_prices: bool = False
+    has_own_keys: bool = False
     plan: str | None = None
     plan_ends_at: float | None = None
     afterwards: "Principal | None" = None
@@ -134,3 +135,29 @@ class RateLimits(Struct, frozen=True):
 
     def at(self, now: float) -> tuple[Limit, ...]:
         return self.limits if self.plan_ends_at is None or now < self.plan_ends_at else self.afterwards
+
+
+class ProviderKeyRecord(Struct, frozen=True, kw_only=True):
+    """An account's own key at a provider as people see it: never the key itself. `last_four`: empty for a short one."""
+
+    id: str
+    account_id: AccountId
+    provider: str
+    last_four: str
+    created_at: float
+
+
+class SealedKey(Struct, frozen=True, kw_only=True):
+    """The same as it is kept: `sealed` is opened by the secret that `sealed_by` names."""
+
+    id: str
+    provider: str
+    last_four: str
+    sealed_by: str
+    sealed: bytes
+
+
+class SealedKeys(Struct, frozen=True):
+    """All of an account."""
+
+    keys: tuple[SealedKey, ...]

@@ -7,7 +7,7 @@ from asyncpg import Record
 from msgspec.structs import replace
 
 from gatewayz.accounts.limit_names import limits_of, named
-from gatewayz.accounts.model import Account, Plan, Principal, RateLimits, Trial
+from gatewayz.accounts.model import Account, Plan, Principal, RateLimits, SealedKey, SealedKeys, Trial
 from gatewayz.cache.entity import Entity, Policy
 from gatewayz.cache.tables import Hop, Table
 from gatewayz.core.ids import AccountId, ApiKeyId, KeyDigest
@@ -21,6 +21,7 @@ MINUTE = 60
 _PRINCIPAL = """
 SELECT k.id, k.account_id, k.scopes, k.environment, k.models, k.networks, k.pays_unknown_prices,
        k.budget_nano IS NOT NULL AS has_budget,
+       EXISTS (SELECT FROM provider_keys o WHERE o.account_id = k.account_id) AS has_own_keys,
        extract(epoch FROM least(k.expires_at, CASE WHEN k.digest <> $1 THEN k.former_expires_at END))::float8
            AS expires_at,
        k.limits, a.limits AS account_limits, a.plan_id, extract(epoch FROM a.plan_ends_at)::float8 AS plan_ends_at,
@@ -49,6 +50,9 @@ TRIAL_COLUMNS = """
 SELECT account_id, allowance_nano AS allowance, extract(epoch FROM started_at)::float8 AS started_at,
        extract(epoch FROM ends_at)::float8 AS ends_at FROM trials
 """
+_SEALED_KEYS = """
+SELECT id, provider, last_four, sealed_by, sealed FROM provider_keys WHERE account_id = $1 ORDER BY provider
+"""
 
 
 async def find_principal(database: Database, digest: KeyDigest) -> Principal | None:
@@ -66,6 +70,7 @@ async def find_principal(database: Database, digest: KeyDigest) -> Principal | N
         limits=_limits(row, "plan_limits"),
         has_budget=row["has_budget"],
         pays_unknown_prices=row["pays_unknown_prices"],
+        has_own_keys=row["has_own_keys"],
         plan=row["plan_id"],
     )
     if row["plan_ends_at"] is None:
@@ -106,6 +111,10 @@ async def find_trial(database: Database, account_id: str) -> Trial | None:
     return trial_of(await database.fetch_row(f"{TRIAL_COLUMNS} WHERE account_id = $1", int(account_id)))
 
 
+async def find_provider_keys(database: Database, account_id: str) -> SealedKeys:
+    return SealedKeys(tuple(map(sealed_key_of, await database.fetch(_SEALED_KEYS, int(account_id)))))
+
+
 def account_of(row: Record | None) -> Account | None:
     return None if row is None else Account(**{**dict(row), "limits": named(row["limits"])})
 
@@ -118,6 +127,10 @@ def plan_of(row: Record | None) -> Plan | None:
 
 def trial_of(row: Record | None) -> Trial | None:
     return None if row is None else Trial(**dict(row))
+
+
+def sealed_key_of(row: Record) -> SealedKey:
+    return SealedKey(**{name: row[name] for name in SealedKey.__struct_fields__})
 
 
 _UNSEEN_OF_KEYS = ("name", "last_four", "created_at", "budget_period")
@@ -139,6 +152,15 @@ API_KEY: Entity[KeyDigest, Principal] = Entity(
                 key="id",
                 via=(Hop(table="api_keys", match="account_id", take=secret),),
                 ignoring=_UNSEEN_OF_ACCOUNTS,
+            )
+            for secret in ("digest", "former_digest")
+        ),
+        *(
+            Table(
+                "provider_keys",
+                key="account_id",
+                via=(Hop(table="api_keys", match="account_id", take=secret),),
+                ignoring=("id", "last_four", "sealed_by", "sealed", "created_at"),
             )
             for secret in ("digest", "former_digest")
         ),
@@ -208,4 +230,14 @@ RATE_LIMIT: Entity[str, RateLimits] = Entity(
     ),
 )
 
-ENTITIES = (API_KEY, ACCOUNT, USERNAME, IDENTITY, PLAN, TRIAL, RATE_LIMIT)
+# Sealed as in the database, in Redis as in memory: who can read either has what the database shows, and no key.
+PROVIDER_KEYS: Entity[str, SealedKeys] = Entity(
+    name="auth:provider_keys",
+    value=SealedKeys,
+    load=find_provider_keys,
+    policy=Policy(fresh=5 * MINUTE, stale=0, absent=10),
+    filled_from=(Table("provider_keys", key="account_id", ignoring=("created_at",)),),
+)
+"""By the account's id as text."""
+
+ENTITIES = (API_KEY, ACCOUNT, USERNAME, IDENTITY, PLAN, TRIAL, RATE_LIMIT, PROVIDER_KEYS)

@@ -110,7 +110,9 @@ class UsageForm(Form):
 
 
 class GenerationForm(Form):
-    """`charged` is less than `cost` where the account could not pay it all. `latency`: seconds."""
+    """`charged` is less than `cost` where the account could not pay it all. `is_own_key`: it was served by a key of the
+    account's own, costs nothing here, and is on the provider's bill. `latency`: seconds.
+    """
 
     id: str
     key_id: str
@@ -127,6 +129,7 @@ class GenerationForm(Form):
     refunded: str
     cache_status: str
     is_stream: bool
+    is_own_key: bool
     latency: float
     ended_at: datetime
 

@@ -15,6 +15,7 @@ STATUS: dict[ErrorKind, int] = {
     ErrorKind.CONTEXT_LENGTH_EXCEEDED: 400,
     ErrorKind.INVALID_API_KEY: 401,
     ErrorKind.SCOPE_MISSING: 403,
+    ErrorKind.PROVIDER_KEY_REFUSED: 403,
     ErrorKind.MODEL_NOT_ALLOWED: 403,
     ErrorKind.ADDRESS_NOT_ALLOWED: 403,
     ErrorKind.MODEL_NOT_FOUND: 404,

@@ -9,6 +9,7 @@ from gatewayz.accounts.accounts import Accounts
 from gatewayz.accounts.effective_limits import EffectiveLimits
 from gatewayz.accounts.keys import ApiKeys
 from gatewayz.accounts.plans import Plans
+from gatewayz.accounts.provider_keys import ProviderKeys
 from gatewayz.api.admin.accounts import account_routes
 from gatewayz.api.admin.audit import audit_routes
 from gatewayz.api.admin.credits import credit_routes
@@ -16,6 +17,7 @@ from gatewayz.api.admin.jobs import job_routes, sync_routes
 from gatewayz.api.admin.keys import key_routes
 from gatewayz.api.admin.limits import limit_routes
 from gatewayz.api.admin.plans import plan_routes
+from gatewayz.api.admin.provider_keys import provider_key_routes
 from gatewayz.api.cache_admin import cache_routes
 from gatewayz.api.cache_clearing import clearing_routes
 from gatewayz.api.cache_warming import warming_routes
@@ -24,6 +26,7 @@ from gatewayz.api.credits import own_credit_routes
 from gatewayz.api.health import Check, health_routes
 from gatewayz.api.metrics import metrics_routes
 from gatewayz.api.own_key import own_key_routes
+from gatewayz.api.own_provider_keys import own_provider_key_routes
 from gatewayz.cache.cache import Cache
 from gatewayz.credits.ledger import Ledger
 from gatewayz.credits.repository import CreditsRepository
@@ -41,6 +44,7 @@ class ControlParts(Struct, frozen=True, kw_only=True):
     keys: ApiKeys
     accounts: Accounts
     plans: Plans
+    provider_keys: ProviderKeys
     effective_limits: EffectiveLimits
     audit: AuditLog
     jobs: JobsRepository
@@ -58,7 +62,9 @@ def control_routers(parts: ControlParts) -> list[APIRouter]:
         health_routes(parts.checks, parts.required_checks),
         metrics_routes(parts.metrics, parts.siblings),
         own_key_routes(callers, parts.keys, parts.accounts, parts.plans),
+        own_provider_key_routes(callers, parts.provider_keys),
         account_routes(callers, parts.accounts),
+        provider_key_routes(callers, parts.provider_keys),
         key_routes(callers, parts.keys),
         plan_routes(callers, parts.plans),
         limit_routes(callers, parts.accounts, parts.keys, parts.effective_limits),

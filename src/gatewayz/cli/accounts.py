@@ -1,4 +1,4 @@
-"""`gatewayz accounts`: list, create, set, trial."""
+"""`gatewayz accounts`: list, create, set, trial, provider-keys."""
 
 from typing import Annotated
 
@@ -6,17 +6,16 @@ import typer
 from rich.table import Table
 
 from gatewayz.accounts.accounts import AccountTerms
-from gatewayz.accounts.errors import no_account
 from gatewayz.accounts.limit_names import LIMIT_NAMES
 from gatewayz.accounts.model import Account, Trial
 from gatewayz.api.admin.forms import account_form, trial_form
 from gatewayz.app import Parts
-from gatewayz.cli import terms
+from gatewayz.cli import provider_keys, terms
 from gatewayz.cli.console import Json, Output, Reason, table
 from gatewayz.cli.installation import with_parts
+from gatewayz.cli.named_account import Username, named
 from gatewayz.core.clock import SystemClock
 from gatewayz.core.errors import InvalidRequest
-from gatewayz.core.ids import AccountId
 from gatewayz.core.money import NanoUsd
 from gatewayz.storage.audit import Act
 
@@ -25,8 +24,8 @@ _MOST = 100_000
 commands = typer.Typer(
     no_args_is_help=True, help="Make, list, change and suspend accounts, and give them plans and trials."
 )
+commands.add_typer(provider_keys.commands, name="provider-keys")
 
-Username = Annotated[str, typer.Argument(help="The account's name, from `gatewayz accounts list`.")]
 Plan = Annotated[str | None, typer.Option(help="Its plan, by id; none.")]
 PlanEnds = Annotated[str | None, typer.Option(help="When the plan ends: 30d from now, 2030-12-31 (UTC), never.")]
 NextPlan = Annotated[str | None, typer.Option(help="The plan that follows when the plan ends, by id; none.")]
@@ -106,7 +105,7 @@ def change(
             raise InvalidRequest("name what is to change, as in --suspend; `gatewayz accounts set --help` lists it all")
 
         async def work(parts: Parts) -> Account:
-            account_id = await _named(parts, username)
+            account_id = await named(parts, username)
             return await parts.accounts.change(account_id, act=Act("cli", reason), **said)
 
         _show(output, with_parts(work), "changed", as_json=as_json)
@@ -163,20 +162,13 @@ def _terms(
     return said
 
 
-async def _named(parts: Parts, username: str) -> AccountId:
-    account = await parts.accounts.find_by_username(username)
-    if account is None:
-        raise no_account(username)
-    return account.id
-
-
 async def _begin_trial(parts: Parts, username: str, amount: NanoUsd, until: float, act: Act) -> Trial:
-    account_id = await _named(parts, username)
+    account_id = await named(parts, username)
     return await parts.accounts.set_trial(account_id, allowance=amount, ends_at=until, act=act)
 
 
 async def _end_trial(parts: Parts, username: str, act: Act) -> None:
-    await parts.accounts.end_trial(await _named(parts, username), act=act)
+    await parts.accounts.end_trial(await named(parts, username), act=act)
 
 
 def _show(output: Output, account: Account, done: str, *, as_json: bool) -> None:

@@ -227,6 +227,7 @@ def _http_api() -> Iterable[str]:
         keys=unasked,
         accounts=unasked,
         plans=unasked,
+        provider_keys=unasked,
         effective_limits=unasked,
         audit=unasked,
         jobs=unasked,
@@ -450,7 +451,7 @@ def collectors() -> Iterable[Collector]:
     yield CreditsCollector(CreditsCounts)
     yield AuthenticationCollector(Counter())
     yield LimitsCollector(Admission(None, LocalLimits(clock, share=1, lease=1)))
-    yield AttemptsCollector(Counter)
+    yield AttemptsCollector(Counter, Counter)
     yield BreakersCollector(Breakers(None, clock, HealthConfig(), prefix=""), ())
     yield ResponsesCollector(ResponsesCounts(), lambda: 0)
     yield SpentCollector(Spent())

@@ -14,6 +14,7 @@ GatewayzError
 ├── InsufficientQuota   the account, or the key's budget, cannot pay for this; `retry_after` where that may change
 ├── Unavailable         our side cannot answer now (database, catalog)
 └── ProviderFailed      a provider refused or broke
+    ├── OwnKeyRefused   … the key of the caller's own, or that key cannot be used any more
     └── NotSupported    its wire format has no room for what the request asks; that of another may
 """
 
@@ -43,6 +44,7 @@ class ErrorKind(StrEnum):
     PRICE_UNKNOWN = "price_unknown"
     RATE_LIMITED = "rate_limit_exceeded"
     PROVIDER_ERROR = "provider_error"
+    PROVIDER_KEY_REFUSED = "provider_key_refused"
     PROVIDER_NOT_CONFIGURED = "provider_not_configured"
     HEADERS_TOO_LARGE = "headers_too_large"
     UNAVAILABLE = "service_unavailable"
@@ -157,6 +159,12 @@ class ProviderFailed(GatewayzError):
         self.status = status
         self.retry_after = retry_after
         self.is_quota = is_quota
+
+
+class OwnKeyRefused(ProviderFailed):
+    """Nobody stands in: whose key has ended must not pay with credits instead without being told."""
+
+    kind = ErrorKind.PROVIDER_KEY_REFUSED
 
 
 class NotSupported(ProviderFailed):

@@ -49,7 +49,8 @@ class Charge(Struct, frozen=True, kw_only=True, gc=False):
     """What one request did cost; `hold` and `tranche` as it was admitted by.
 
     `request_id` is made by the gateway, and never taken from a client: the same id is charged once. A request that cost
-    nothing is written down all the same, for usage.
+    nothing is written down all the same, for usage. `is_own_key`: the account's own key at the provider was used, who
+    sends it the bill.
     """
 
     request_id: str
@@ -69,12 +70,14 @@ class Charge(Struct, frozen=True, kw_only=True, gc=False):
     tranche: TrancheId | None = None
     cache_status: str = ""
     is_stream: bool = False
+    is_own_key: bool = False
     latency: float = 0.0
 
 
 class Generation(Struct, frozen=True, kw_only=True):
     """A request as its account may see it once it is settled. Of the tokens of its prompt, `cached_tokens` were in the
     provider's cache and `cache_write_tokens` went into it; of its completion's, `reasoning_tokens` are not to be seen.
+    `is_own_key`: it was served by a key of the account's own, and the provider's bill goes there.
     """
 
     id: str
@@ -92,6 +95,7 @@ class Generation(Struct, frozen=True, kw_only=True):
     refunded: NanoUsd
     cache_status: str
     is_stream: bool
+    is_own_key: bool
     latency: float
     ended_at: float
 

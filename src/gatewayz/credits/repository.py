@@ -28,7 +28,7 @@ WHERE $1::text IS NULL OR a.username = $1 ORDER BY a.username LIMIT $2 OFFSET $3
 _GENERATION = """
 SELECT request_id AS id, key_id, model, provider, native_id, prompt_tokens, completion_tokens, cached_tokens,
        cache_write_tokens, reasoning_tokens, cost, charged, refunded,
-       cache_status, is_stream, latency, extract(epoch FROM ended_at)::float8 AS ended_at
+       cache_status, is_stream, is_own_key, latency, extract(epoch FROM ended_at)::float8 AS ended_at
 FROM charges WHERE request_id = $1 AND account_id = $2
 """
 _POSTINGS = """

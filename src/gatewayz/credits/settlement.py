@@ -28,6 +28,7 @@ _COLUMNS = {
     "tranche": "bigint",
     "cache_status": "text",
     "is_stream": "boolean",
+    "is_own_key": "boolean",
     "latency": "float8",
     "ended_at": "float8",
 }
@@ -36,10 +37,10 @@ _ARRAYS = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(_COLUMN
 _INSERT = f"""
 INSERT INTO charges (request_id, account_id, key_id, model, provider, native_id, prompt_tokens, completion_tokens,
                      cached_tokens, cache_write_tokens, reasoning_tokens, cost, charged, tranche_id, cache_status,
-                     is_stream, latency, ended_at)
+                     is_stream, is_own_key, latency, ended_at)
 SELECT c.request_id, c.account_id, c.key_id, c.model, c.provider, c.native_id, c.prompt_tokens, c.completion_tokens,
        c.cached_tokens, c.cache_write_tokens, c.reasoning_tokens, c.cost, c.cost, c.tranche, c.cache_status,
-       c.is_stream, c.latency, to_timestamp(c.ended_at)
+       c.is_stream, c.is_own_key, c.latency, to_timestamp(c.ended_at)
 FROM unnest({_ARRAYS}) AS c ({", ".join(_COLUMNS)})
 WHERE EXISTS (SELECT FROM accounts a WHERE a.id = c.account_id)
 ORDER BY c.request_id

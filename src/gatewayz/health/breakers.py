@@ -13,6 +13,7 @@ from gatewayz.health.config import HealthConfig
 _WITHIN = 0.035
 """Seconds that Redis may take before this worker goes by what it knows itself."""
 _BEHIND = 1.0
+_MOST_KNOWN = 50_000
 _ASK_AGAIN = 500
 """Milliseconds after which a worker asks again how the probe of another one went."""
 
@@ -90,6 +91,8 @@ class Breakers:
     async def failed(self, entered: Pass, *, pause: float = 0.0) -> None:
         """`pause`: seconds for which it is to be left alone in any case."""
         config = self._config
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()  # each is heard of again with its next failure
         known = self._known.setdefault(entered.name, _Known())
         was_open = bool(known.until)
         if entered.probe and entered.probe == known.probe:

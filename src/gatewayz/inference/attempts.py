@@ -10,17 +10,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 from msgspec import Struct
 
-from gatewayz.catalog.model import Offer
+from gatewayz.accounts.provider_keys import OwnKey
 from gatewayz.core.clock import Clock
 from gatewayz.core.course import attempting, waiting
-from gatewayz.core.errors import InvalidRequest, NotSupported, ProviderFailed
+from gatewayz.core.errors import InvalidRequest, NotSupported, OwnKeyRefused, ProviderFailed
 from gatewayz.health.breakers import Breakers, Pass
-from gatewayz.health.scores import Scores
 from gatewayz.inference.config import InferenceConfig
 from gatewayz.inference.metrics import AttemptCounts
 from gatewayz.inference.model import ChatRequest
-from gatewayz.inference.retry_budget import RetryBudget
-from gatewayz.inference.routing import offer_name
+from gatewayz.inference.retry_budget import RetryBudget, RetryBudgets
+from gatewayz.inference.standing import Standings, Way
 from gatewayz.providers.config import ConfiguredProvider
 from gatewayz.providers.dialects.chat import ChatAnswer, ChatAttempt, ChatDialect
 
@@ -28,54 +27,61 @@ log = structlog.get_logger("gatewayz.inference")
 
 _ACCOUNT_TROUBLE = (401, 402, 403)
 """The provider refuses us, whatever we ask for."""
+_NOT_FOR_THIS = 403
+"""A key of a caller's own may be good for other models."""
 _PASSING = (None, 408, 425, 429, 500, 502, 503, 504, 529)
 """Statuses of what may be over in a moment; None where no answer came."""
 _LEAST_PAUSE = 1.0
 
 
 class Opened(Struct, frozen=True):
-    """An answer that has begun, and the offer that gives it."""
+    """An answer that has begun, and the way by which it is had."""
 
     answer: ChatAnswer
-    offer: Offer
+    way: Way
 
 
 class _Entered(Struct, frozen=True):
-    """Leave of both: the provider, for what concerns our account there, and the offer."""
+    """Leave of both: the provider, for what concerns the account there, and the offer."""
 
+    way: Way
+    breakers: Breakers
     provider: Pass
     offer: Pass
 
 
 class Attempts:
-    """`providers` speak one of `dialects`. `counts`: attempts by provider and how they went."""
+    """`providers` speak one of `dialects`. `counts`: attempts by provider and how they went, with the gateway's keys,
+    and `own_counts` with callers' own.
+    """
 
     def __init__(  # noqa: PLR0917  the parts
         self,
         providers: Mapping[str, ConfiguredProvider],
         dialects: Mapping[str, ChatDialect],
-        breakers: Breakers,
-        scores: Scores,
+        standings: Standings,
         config: InferenceConfig,
         clock: Clock,
         rng: random.Random,
     ) -> None:
         self._providers = providers
         self._dialects = dialects
-        self._breakers = breakers
-        self._scores = scores
+        self._standings = standings
         self._config = config
         self._clock = clock
         self._rng = rng
         self._budget = RetryBudget(config.retry_share)
+        self._own_budgets = RetryBudgets(config.retry_share)
         self.counts: AttemptCounts = Counter()
+        self.own_counts: AttemptCounts = Counter()
 
     @asynccontextmanager
-    async def opened(self, request: ChatRequest, route: Sequence[Offer]) -> AsyncIterator[Opened]:
+    async def opened(self, request: ChatRequest, route: Sequence[Way]) -> AsyncIterator[Opened]:
         """The first answer that begins; leaving the context ends the provider's work on it. Once it has begun no other
         is tried.
 
-        Raises InvalidRequest (the caller's fault, tried nowhere else) or ProviderFailed, the last one's.
+        Raises InvalidRequest (the caller's fault, tried nowhere else), OwnKeyRefused (likewise) or ProviderFailed, the
+        last one's.
         """
         entered: _Entered | None = None
         try:
@@ -85,28 +91,30 @@ class Attempts:
                 yield opened
         except ProviderFailed as failure:
             if entered is not None:
-                self.counts[opened.offer.provider, "broken_off"] += 1
+                self._count(opened.way, "broken_off")
                 await self._note(entered, failure)
             raise
 
     async def _first(
-        self, request: ChatRequest, route: Sequence[Offer], stack: AsyncExitStack
+        self, request: ChatRequest, route: Sequence[Way], stack: AsyncExitStack
     ) -> tuple[Opened, _Entered]:
-        self._budget.earn()
+        budget = self._budget_of(route)
+        budget.earn()
         ends_at = self._clock.monotonic() + self._config.deadline
         rounds = 0
         while True:
             rounds += 1
             failures: list[ProviderFailed] = []
-            for offer in route:
-                entered = await self._enter(offer)
+            for way in route:
+                entered = await self._enter(way)
                 if entered is None:
                     continue
                 try:
-                    answer = await self._attempt(request, offer, stack)
+                    answer = await self._attempt(request, way, stack)
                 except ProviderFailed as failure:
                     failures.append(failure)
                     await self._note(entered, failure)
+                    _check_own_key(way, failure)
                 except InvalidRequest:  # who finds fault with a request is well
                     await self._went_well(entered)
                     raise
@@ -115,68 +123,84 @@ class Attempts:
                     raise
                 else:
                     await self._went_well(entered)
-                    return Opened(answer, offer), entered
+                    return Opened(answer, way), entered
                 if self._clock.monotonic() >= ends_at:
                     break
-            wait = self._wait_after(rounds, failures, ends_at)
+            wait = self._wait_after(rounds, failures, ends_at, budget)
             if wait is None:
                 raise _last(failures) if failures else self._nobody(route)
             await asyncio.sleep(wait)
 
-    async def _attempt(self, request: ChatRequest, offer: Offer, stack: AsyncExitStack) -> ChatAnswer:
-        configured = self._providers[offer.provider]
+    async def _attempt(self, request: ChatRequest, way: Way, stack: AsyncExitStack) -> ChatAnswer:
+        configured = self._providers[way.offer.provider]
         attempt = ChatAttempt(
             provider=configured.provider,
-            api_key=configured.api_key,
-            native_id=offer.native_id,
+            api_key=configured.api_key if way.own is None else way.own.secret,
+            native_id=way.offer.native_id,
             body=request.upstream_body(),
             is_streaming=request.is_streaming,
-            most_output=offer.max_output_tokens,
+            most_output=way.offer.max_output_tokens,
             endpoint=request.endpoint,
         )
         began = self._clock.monotonic()
-        with attempting(offer.provider, offer.id):
+        with attempting(way.offer.provider, way.offer.id):
             answer = await stack.enter_async_context(self._dialects[configured.provider.dialect].chat(attempt))
-        self._scores.began(offer_name(offer), self._clock.monotonic() - began)
+        self._standings.of(way).scores.began(way.name, self._clock.monotonic() - began)
         return answer
 
-    async def _enter(self, offer: Offer) -> _Entered | None:
-        """None where the offer, or its provider, is left alone."""
-        name = offer_name(offer)
-        if self._breakers.pause_of(name) or self._breakers.pause_of(offer.provider):
-            self.counts[offer.provider, "passed_by"] += 1
-            return None
-        if (of_provider := await self._breakers.enter(offer.provider)) is not None:
-            if (of_offer := await self._breakers.enter(name)) is not None:
-                return _Entered(of_provider, of_offer)
-            self._breakers.abandoned(of_provider)
-        self.counts[offer.provider, "passed_by"] += 1
-        return None
+    async def _enter(self, way: Way) -> _Entered | None:
+        """None where the offer, or its provider, is left alone. Raises OwnKeyRefused where the caller's own key is."""
+        breakers = self._standings.of(way).breakers
+        if way.own is not None and way.own.secret is None:
+            raise _own_key_lost(way, way.own)
+        entered = None
+        if not breakers.pause_of(way.name) and not breakers.pause_of(way.account):
+            entered = await _entered(way, breakers)
+        if entered is None:
+            self._count(way, "passed_by")
+            if way.own is not None and (pause := breakers.pause_of(way.account)):
+                raise _own_key_refused_lately(way, way.own, pause)
+        return entered
 
     async def _went_well(self, entered: _Entered) -> None:
-        self.counts[entered.provider.name, "answered"] += 1
-        await self._breakers.succeeded(entered.provider)
-        await self._breakers.succeeded(entered.offer)
+        self._count(entered.way, "answered")
+        await entered.breakers.succeeded(entered.provider)
+        await entered.breakers.succeeded(entered.offer)
 
     def _abandon(self, entered: _Entered) -> None:
-        self._breakers.abandoned(entered.provider)
-        self._breakers.abandoned(entered.offer)
+        entered.breakers.abandoned(entered.provider)
+        entered.breakers.abandoned(entered.offer)
 
     async def _note(self, entered: _Entered, failure: ProviderFailed) -> None:
-        """Hold it against the offer; where our account there is in trouble, against the provider, for long."""
+        """Hold it against the offer; where the account there is in trouble, against all that it asks for, for long."""
+        way, breakers = entered.way, entered.breakers
         if isinstance(failure, NotSupported):
             self._abandon(entered)
             return
-        self.counts[entered.provider.name, "failed"] += 1
-        if failure.status in _ACCOUNT_TROUBLE or failure.is_quota:
-            await self._breakers.failed(entered.provider, pause=math.inf)
-            self._breakers.abandoned(entered.offer)
-            log.error("provider_refuses_us", provider=entered.provider.name, reason=failure.message)
+        self._count(way, "failed")
+        if not _is_of_account(failure):
+            await breakers.succeeded(entered.provider)
+            await breakers.failed(entered.offer, pause=failure.retry_after or 0.0)
+        elif way.own is not None and failure.status == _NOT_FOR_THIS:
+            self._abandon(entered)
         else:
-            await self._breakers.succeeded(entered.provider)
-            await self._breakers.failed(entered.offer, pause=failure.retry_after or 0.0)
+            await breakers.failed(entered.provider, pause=math.inf)
+            breakers.abandoned(entered.offer)
+            if way.own is None:
+                log.error("provider_refuses_us", provider=way.offer.provider, reason=failure.message)
 
-    def _wait_after(self, rounds: int, failures: Sequence[ProviderFailed], ends_at: float) -> float | None:
+    def _count(self, way: Way, outcome: str) -> None:
+        counts = self.counts if way.own is None else self.own_counts
+        counts[way.offer.provider, outcome] += 1
+
+    def _budget_of(self, route: Sequence[Way]) -> RetryBudget:
+        """Whoever brings a key of his own spends no retry of anybody else's."""
+        first = route[0]
+        return self._budget if first.own is None else self._own_budgets.of(first.own.id)
+
+    def _wait_after(
+        self, rounds: int, failures: Sequence[ProviderFailed], ends_at: float, budget: RetryBudget
+    ) -> float | None:
         """Seconds before another round, None where there is to be none: too many were made, it would be too late, or
         somebody failed in a way that does not pass.
         """
@@ -185,21 +209,59 @@ class Attempts:
             return None
         wait: float = self._config.first_wait * 2.0 ** (rounds - 1) * self._rng.uniform(0.5, 1.5)
         wait = max(wait, min(each.retry_after or 0.0 for each in failures))
-        if wait > self._config.longest_wait or self._clock.monotonic() + wait >= ends_at or not self._budget.spend():
+        if wait > self._config.longest_wait or self._clock.monotonic() + wait >= ends_at or not budget.spend():
             return None
         return wait
 
-    def _nobody(self, route: Sequence[Offer]) -> ProviderFailed:
-        pauses = {
-            offer.provider: max(
-                self._breakers.pause_of(offer.provider), self._breakers.pause_of(offer_name(offer)), _LEAST_PAUSE
-            )
-            for offer in route
-        }
+    def _nobody(self, route: Sequence[Way]) -> ProviderFailed:
+        pauses = {}
+        for way in route:
+            breakers = self._standings.of(way).breakers
+            pauses[way.offer.provider] = max(breakers.pause_of(way.account), breakers.pause_of(way.name), _LEAST_PAUSE)
         names = ", ".join(f"{slug!r} for {pause:.0f} s" for slug, pause in pauses.items())
-        failure = ProviderFailed(f"every provider of {route[0].id!r} has failed of late and is left alone: {names}")
+        model = route[0].offer.id
+        failure = ProviderFailed(f"every provider of {model!r} has failed of late and is left alone: {names}")
         failure.retry_after = min(pauses.values())
         return failure
+
+
+async def _entered(way: Way, breakers: Breakers) -> _Entered | None:
+    if (of_provider := await breakers.enter(way.account)) is not None:
+        if (of_offer := await breakers.enter(way.name)) is not None:
+            return _Entered(way, breakers, of_provider, of_offer)
+        breakers.abandoned(of_provider)
+    return None
+
+
+def _is_of_account(failure: ProviderFailed) -> bool:
+    """The provider refuses whoever has this key, or has served it all that it may have."""
+    return failure.status in _ACCOUNT_TROUBLE or failure.is_quota
+
+
+def _check_own_key(way: Way, failure: ProviderFailed) -> None:
+    """Raises OwnKeyRefused where a key of the caller's own is to blame."""
+    if way.own is None or not _is_of_account(failure):
+        return
+    message = f"{failure.message}; it was asked with {_named(way.own)}: {_remedy(way)}"
+    raise OwnKeyRefused(message, status=failure.status, is_quota=failure.is_quota) from failure
+
+
+def _own_key_refused_lately(way: Way, own: OwnKey, pause: float) -> OwnKeyRefused:
+    message = f"the provider {way.offer.provider!r} has refused {_named(own)} and is asked again in {pause:.0f} s"
+    return OwnKeyRefused(f"{message}: {_remedy(way)}", retry_after=pause)
+
+
+def _own_key_lost(way: Way, own: OwnKey) -> OwnKeyRefused:
+    return OwnKeyRefused(f"{_named(own)} for {way.offer.provider!r} cannot be opened any more: {_remedy(way)}")
+
+
+def _named(own: OwnKey) -> str:
+    ending = f", which ends in {own.last_four!r}," if own.last_four else ""
+    return f"your account's own key {own.id}{ending}"
+
+
+def _remedy(way: Way) -> str:
+    return f"PUT /v1/provider-keys/{way.offer.provider} sets another, DELETE removes it"
 
 
 def _last(failures: Sequence[ProviderFailed]) -> ProviderFailed:

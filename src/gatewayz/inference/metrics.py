@@ -20,19 +20,24 @@ MOST_MODELS = 300
 
 
 class AttemptsCollector(Collector):
-    def __init__(self, counts: Callable[[], AttemptCounts]) -> None:
+    """`counts`: attempts with the gateway's keys; `own`: with callers' own."""
+
+    def __init__(self, counts: Callable[[], AttemptCounts], own: Callable[[], AttemptCounts]) -> None:
         self._counts = counts
+        self._own = own
 
     def collect(self) -> Iterator[Metric]:
-        attempts = CounterMetricFamily(
+        yield _family(
             "gatewayz_attempts",
             "Requests to providers, by how they went: answered, failed, broken_off after it had begun to answer, "
             "passed_by as it is left alone.",
-            labels=["provider", "outcome"],
+            self._counts(),
         )
-        for (provider, outcome), count in sorted(self._counts().items()):
-            attempts.add_metric([provider, outcome], count)
-        yield attempts
+        yield _family(
+            "gatewayz_own_key_attempts",
+            "The same with keys of accounts' own, which say nothing of how well a provider is.",
+            self._own(),
+        )
 
 
 class Spent:
@@ -74,3 +79,10 @@ class SpentCollector(Collector):
         for names, nano in list(self._spent.cost.items()):
             cost.add_metric(names, nano / NANO_PER_USD)
         yield cost
+
+
+def _family(name: str, documentation: str, counts: AttemptCounts) -> CounterMetricFamily:
+    attempts = CounterMetricFamily(name, documentation, labels=["provider", "outcome"])
+    for (provider, outcome), count in sorted(counts.items()):
+        attempts.add_metric([provider, outcome], count)
+    return attempts

@@ -3,21 +3,16 @@
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
+from gatewayz.accounts.provider_keys import NO_KEYS, OwnKeys
 from gatewayz.catalog.model import Offer
 from gatewayz.catalog.service import CatalogService
 from gatewayz.core.errors import ErrorKind, GatewayzError, InvalidRequest, ModelNotFound
-from gatewayz.health.breakers import Breakers
-from gatewayz.health.scores import Scores
 from gatewayz.inference.estimate import ASSUMED_OUTPUT, Estimate
 from gatewayz.inference.preferences import MaxPrice, Preferences, ProviderPreferences
+from gatewayz.inference.standing import Standings, Way
 from gatewayz.providers.config import ConfiguredProvider
 
 _PRICES = ("prompt", "completion", "request", "image")
-
-
-def offer_name(offer: Offer) -> str:
-    """By which its health is known."""
-    return f"{offer.provider}/{offer.native_id}"
 
 
 class Router:
@@ -27,31 +22,34 @@ class Router:
         self,
         catalog: CatalogService,
         providers: Mapping[str, ConfiguredProvider],
-        breakers: Breakers,
-        scores: Scores,
+        standings: Standings,
     ) -> None:
         self._catalog = catalog
         self._providers = providers
-        self._breakers = breakers
-        self._scores = scores
+        self._standings = standings
 
-    async def route(self, model: str, preferences: Preferences, estimate: Estimate) -> Sequence[Offer]:
-        """Offers to try one after the other; never empty. First those of the model, then those of each that may stand
-        in for it. Of one model: those that the request names, then those that are well, then by what it sorts by.
-        Raises ModelNotFound, InvalidRequest or GatewayzError where nobody can be asked.
+    async def route(
+        self, model: str, preferences: Preferences, estimate: Estimate, own: OwnKeys = NO_KEYS
+    ) -> Sequence[Way]:
+        """Ways to try one after the other; never empty. First those of the model, then those of each that may stand in
+        for it. Of one model: those that the request names, then those that are well, then those that the caller has a
+        key of its own for, then by what it sorts by. Raises ModelNotFound, InvalidRequest or GatewayzError where nobody
+        can be asked.
         """
-        route = [*await self._of_model(model, preferences.providers, estimate)]
+        route = [*await self._of_model(model, preferences.providers, estimate, own)]
         for other in preferences.models:
-            route += await self._of_model(other, preferences.providers, estimate)
+            route += await self._of_model(other, preferences.providers, estimate, own)
         return route if preferences.providers.allow_fallbacks else route[:1]
 
-    async def _of_model(self, model: str, wanted: ProviderPreferences, estimate: Estimate) -> Sequence[Offer]:
+    async def _of_model(
+        self, model: str, wanted: ProviderPreferences, estimate: Estimate, own: OwnKeys
+    ) -> Sequence[Way]:
         offers = await self._catalog.find_offers(model)
         if not offers:
             raise ModelNotFound(
                 f"the model {model[:200]!r} does not exist; GET /v1/models/search?q=… finds what does", param="model"
             )
-        reachable = [offer for offer in offers if self._can_reach(offer)]
+        reachable = [offer for offer in offers if self._can_reach(offer, own)]
         if not reachable:
             raise self._unreachable(model, offers)
         allowed = [offer for offer in reachable if _is_allowed(offer, wanted)]
@@ -61,16 +59,19 @@ class Router:
                 f"'provider' leaves nobody who offers {model[:200]!r} within its prices; {slugs} could be asked",
                 param="provider",
             )
-        return sorted(allowed, key=lambda offer: self._rank(offer, wanted, estimate))
+        ways = [Way(offer, own.get(offer.provider)) for offer in allowed]
+        return sorted(ways, key=lambda way: self._rank(way, wanted, estimate))
 
-    def _rank(self, offer: Offer, wanted: ProviderPreferences, estimate: Estimate) -> tuple[object, ...]:
+    def _rank(self, way: Way, wanted: ProviderPreferences, estimate: Estimate) -> tuple[object, ...]:
+        offer = way.offer
         place = wanted.order.index(offer.provider) if offer.provider in wanted.order else len(wanted.order)
-        is_unwell = self._pause_of(offer) > 0
-        return place, is_unwell, *self._sorted_by(offer, wanted, estimate), offer.provider, offer.native_id
+        is_unwell = self._pause_of(way) > 0
+        by_sort = self._sorted_by(way, wanted, estimate)
+        return place, is_unwell, way.own is None, *by_sort, offer.provider, offer.native_id
 
-    def _sorted_by(self, offer: Offer, wanted: ProviderPreferences, estimate: Estimate) -> tuple[object, ...]:
-        score = self._scores.of(offer_name(offer))
-        price = _price(offer, estimate)
+    def _sorted_by(self, way: Way, wanted: ProviderPreferences, estimate: Estimate) -> tuple[object, ...]:
+        score = self._standings.of(way).scores.of(way.name)
+        price = _price(way.offer, estimate)
         by_price = (price is None, price or 0)
         if wanted.sort == "latency":
             return (score is None, score.latency if score is not None else 0.0, *by_price)
@@ -79,12 +80,17 @@ class Router:
             return (rate is None, -(rate or 0.0), *by_price)
         return by_price
 
-    def _pause_of(self, offer: Offer) -> float:
-        return max(self._breakers.pause_of(offer.provider), self._breakers.pause_of(offer_name(offer)))
+    def _pause_of(self, way: Way) -> float:
+        """A key of one's own that is refused keeps its place, so that its owner is told."""
+        breakers = self._standings.of(way).breakers
+        of_offer = breakers.pause_of(way.name)
+        return of_offer if way.own is not None else max(of_offer, breakers.pause_of(way.account))
 
-    def _can_reach(self, offer: Offer) -> bool:
+    def _can_reach(self, offer: Offer, own: OwnKeys) -> bool:
         configured = self._providers.get(offer.provider)
-        return configured is not None and configured.enabled
+        if configured is None:
+            return False
+        return configured.enabled or (configured.takes_own_keys and offer.provider in own)
 
     def _unreachable(self, model: str, offers: Iterable[Offer]) -> GatewayzError:
         """Names only what helps: the keys of providers that we could speak to."""

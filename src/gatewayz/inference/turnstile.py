@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gatewayz.accounts.model import Principal
 from gatewayz.catalog.model import Offer
 from gatewayz.core.clock import Clock
-from gatewayz.core.errors import Unavailable
+from gatewayz.core.errors import InsufficientQuota, PriceUnknown, Unavailable
 from gatewayz.core.money import NanoUsd
 from gatewayz.credits.funding import Funding
 from gatewayz.credits.journal import Journal
@@ -33,7 +34,7 @@ _ASSUMED_MOST_OUTPUT = 32_768
 
 class Wanted(Struct, frozen=True, kw_only=True):
     """What a request needs to be let in. `generation`: the id under which it is charged. `offers`: any of which may
-    serve it.
+    serve it, and be charged for. `has_free`: somebody may serve it who is not charged for.
     """
 
     caller: Principal
@@ -42,21 +43,29 @@ class Wanted(Struct, frozen=True, kw_only=True):
     offers: Sequence[Offer]
     estimate: Estimate
     is_streaming: bool
+    has_free: bool = False
 
 
 class Pass:
-    """A request that was let in. Say what it used by `served`; without that it has cost nothing."""
+    """A request that was let in. Say what it used by `served`; without that it has cost nothing. `may_cost`: it may be
+    served by who is charged for.
+    """
 
-    def __init__(self, admitted: Admitted) -> None:
+    def __init__(self, admitted: Admitted, *, may_cost: bool = True) -> None:
         self.admitted = admitted
+        self.may_cost = may_cost
+        self.is_own_key = False
         self.offer: Offer | None = None
         self.usage = Usage()
         self.recall: Recall | None = None
 
-    def served(self, offer: Offer, usage: Usage) -> None:
-        """The offer has answered, and so much was used up to now. To be said again when more is known."""
+    def served(self, offer: Offer, usage: Usage, *, is_own_key: bool = False) -> None:
+        """The offer has answered, and so much was used up to now. To be said again when more is known. `is_own_key`: by
+        a key of the caller's own, who is not charged for it.
+        """
         self.offer = offer
         self.usage = usage
+        self.is_own_key = is_own_key
 
     def recalled(self, recall: Recall) -> None:
         """It was answered, free of charge, by what another request had brought."""
@@ -99,7 +108,12 @@ class Turnstile:
 
     async def admit(self, wanted: Wanted) -> Pass:
         """As `passed`, for who settles at once, whatever happens."""
-        return Pass(await self._admitted(self._ask(wanted)))
+        try:
+            return Pass(await self._admitted(self._ask(wanted)))
+        except (InsufficientQuota, PriceUnknown):
+            if not wanted.has_free:
+                raise
+            return Pass(await self._admitted(self._ask(replace(wanted, offers=()))), may_cost=False)
 
     def hear(self, caller: Principal, generation: str, told: Callable[[Admitted | None], None]) -> None:
         """As `admit`, without a coroutine, for what costs nothing. `told` may be called before this returns: with None,
@@ -170,7 +184,7 @@ class Turnstile:
         admitted, usage = let_in.admitted, let_in.usage
         spent = NanoUsd(0)
         if let_in.offer is not None:
-            spent = self._cost(let_in.offer, usage)
+            spent = NanoUsd(0) if let_in.is_own_key else self._cost(let_in.offer, usage)
             self.spent.add(let_in.offer, usage, spent)
             try:
                 self._journal.write(self._charge(wanted, let_in, let_in.offer, spent, seconds))
@@ -200,6 +214,7 @@ class Turnstile:
             cost=spent,
             hold=admitted.ask.hold,
             tranche=admitted.tranche,
+            is_own_key=let_in.is_own_key,
             is_stream=wanted.is_streaming,
             latency=seconds,
         )

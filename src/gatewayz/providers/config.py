@@ -63,6 +63,10 @@ class ProviderSettings(BaseModel):
     )
     list_shape: str | None = Field(None, description="The shape of that list; the reference names all shapes.")
     enabled: bool | None = Field(None, description="Unset: on as soon as it has what it needs.")
+    own_keys_only: bool = Field(
+        False,
+        description="Whether it is asked for accounts only that have a key of their own there; ours lists models.",
+    )
     read_timeout: float | None = Field(
         None, gt=0, description="Seconds that it may take to the first byte of an answer, and between two. Unset: 120."
     )
@@ -72,12 +76,20 @@ class ProviderSettings(BaseModel):
 
 
 class ConfiguredProvider(Struct, frozen=True, kw_only=True):
-    """A provider as it will be used. `reason` says in words why it is off."""
+    """A provider as it will be used. `reason` says in words why it is off. `takes_own_keys`: it can be asked for an
+    account that has a key of its own there, be it off for want of ours. `is_listed`: its models stand in the catalog.
+    """
 
     provider: Provider
     api_key: SecretStr | None = None
     enabled: bool
     reason: str = ""
+    takes_own_keys: bool = False
+    own_keys_only: bool = False
+
+    @property
+    def is_listed(self) -> bool:
+        return self.enabled or self.own_keys_only
 
 
 def configured_providers(
@@ -150,10 +162,21 @@ def _configured(
     wanted = settings.enabled if settings else None
     if provider.dialect == "echo" and wanted is None:
         wanted = demo
+    own_keys_only = settings is not None and settings.own_keys_only
     reason = _reason_off(changed, settings, wanted=wanted, api_key=api_key, missing=missing)
+    if own_keys_only and not reason:
+        reason = "is asked with keys of accounts' own only"
     if reason and wanted and reason != "turned off":
         raise ProviderMisconfigured(f"provider {changed.slug!r} is turned on but {reason}")
-    return ConfiguredProvider(provider=changed, api_key=api_key, enabled=not reason, reason=reason)
+    with_a_key = _reason_off(changed, settings, wanted=wanted, api_key=api_key or SecretStr("…"), missing=missing)
+    return ConfiguredProvider(
+        provider=changed,
+        api_key=api_key,
+        enabled=not reason,
+        reason=reason,
+        takes_own_keys=not with_a_key,
+        own_keys_only=own_keys_only and not with_a_key,
+    )
 
 
 def _reason_off(

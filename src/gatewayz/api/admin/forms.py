@@ -5,13 +5,14 @@ is. Each form checks types and names; what a value may be is checked by accounts
 """
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
 
 from gatewayz.accounts.limit_names import LIMIT_NAMES, NamedLimits
-from gatewayz.accounts.model import Account, ApiKeyRecord, Plan, Trial
+from gatewayz.accounts.model import Account, ApiKeyRecord, Plan, ProviderKeyRecord, Trial
 from gatewayz.accounts.scopes import SCOPES
 from gatewayz.core.limit import Limit
 from gatewayz.core.money import NanoUsd, nano_usd, plain, usd
@@ -205,6 +206,27 @@ class TrialForm(Form):
     ends_at: float
 
 
+class ProviderKeyTermsForm(Terms):
+    """`key`: the account's own API key at the provider. It is kept sealed, and never shown again."""
+
+    key: Annotated[SecretStr, Field(min_length=8, max_length=4096, strict=False)]
+
+
+class ProviderKeyForm(Form):
+    """`last_four`: of the key; empty for a short one."""
+
+    id: str
+    account_id: int
+    provider: str
+    last_four: str
+    created_at: float
+
+
+class ProviderKeysForm(Form):
+    object: Literal["list"] = "list"
+    data: list[ProviderKeyForm]
+
+
 class PlanTermsForm(Terms):
     """`allowance`: US dollars included each month. `limits`: of each account that has the plan."""
 
@@ -295,6 +317,14 @@ def trial_form(trial: Trial) -> TrialForm:
         started_at=trial.started_at,
         ends_at=trial.ends_at,
     )
+
+
+def provider_key_form(record: ProviderKeyRecord) -> ProviderKeyForm:
+    return ProviderKeyForm(**{name: getattr(record, name) for name in record.__struct_fields__})
+
+
+def provider_keys_form(records: Iterable[ProviderKeyRecord]) -> ProviderKeysForm:
+    return ProviderKeysForm(data=[provider_key_form(each) for each in records])
 
 
 def plan_form(plan: Plan) -> PlanForm:

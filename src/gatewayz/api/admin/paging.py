@@ -16,6 +16,7 @@ Offset = Annotated[int, Query(ge=0, le=10_000_000, description="How many to skip
 AccountNumber = Annotated[int, Path(ge=1, lt=2**63, description="The account's id.")]
 KeyName = Annotated[str, Path(pattern="^[A-Za-z0-9_-]{1,64}$", description="The key's id, key_…, never the key.")]
 PlanName = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9_-]{0,63}$", description="The plan's id.")]
+ProviderName = Annotated[str, Path(pattern="^[a-z0-9-]{1,63}$", description="The provider's slug.")]
 
 DEFAULT_LIMIT = 100
 
