@@ -139,6 +139,7 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
         jobs=parts.jobs,
         credits=parts.credits.repository,
         ledger=parts.credits.ledger,
+        providers=parts.providers.keys(),
         metrics=measured.metrics,
         siblings=measured.siblings,
         checks={"drain": _stays(drain), **_checks(parts)},

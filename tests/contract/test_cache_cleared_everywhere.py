@@ -168,6 +168,53 @@ async def test_who_cleared_and_warmed_and_why_is_noted(fleet: Fleet) -> None:
     ]
 
 
+SECRET = "gw_live_0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+async def audited(fleet: Fleet) -> Any:  # noqa: ANN401  an answer's JSON
+    return (await fleet.ask(next(iter(fleet.workers.values())), "GET", "/admin/audit?limit=100"))[1]["data"]
+
+
+@pytest.mark.parametrize("verb", ["clear", "warm"])
+async def test_an_api_key_is_taken_for_no_name_and_noted_nowhere(fleet: Fleet, verb: str) -> None:
+    client, before = next(iter(fleet.workers.values())), await audited(fleet)
+    bodies: list[dict[str, Any]] = [{"cache_type": "auth:username", "keys": [SECRET]}, {"gateway": SECRET}]
+    if verb == "clear":
+        bodies = [{"cache_type": "auth:key", "key": SECRET}]
+        bodies += [{name: f"Bearer {SECRET}"} for name in ("prefix", "tag", "gateway", "model", "cache_type")]
+    for body in bodies:
+        status, told = await fleet.ask(client, "POST", f"{CACHE}/{verb}", body)
+        assert (status, told["error"]["code"]) == (400, "invalid_request"), body
+        assert told["error"]["param"].partition(".")[0] in body
+        assert "has the key's id" in told["error"]["message"]
+        assert SECRET not in json.dumps(told)
+    status, told = await fleet.ask(client, "GET", f"{CACHE}/explain?entity=auth:key&key={SECRET}")
+    assert (status, told["error"]["param"], SECRET in json.dumps(told)) == (400, "key", False)
+    assert await audited(fleet) == before
+    assert SECRET not in fleet.gateway.printed
+
+
+async def test_what_is_no_digest_is_noted_as_one(fleet: Fleet) -> None:
+    digest = "0123456789abcdef" * 4
+    for key in (digest, "sk-of-another-house"):
+        await fleet.one(f"{CACHE}/clear", {"cache_type": "auth:key", "key": key})
+    noted = [row["target"] for row in (await audited(fleet))[:2]]
+    assert noted[1] == f"cache_type=auth:key key={digest}"
+    assert noted[0].startswith("cache_type=auth:key key=sha256:")
+    assert "sk-of" not in noted[0]
+
+
+@pytest.mark.parametrize("query", ["", "?gateway=opneai"])
+async def test_a_mistyped_gateway_clears_nothing(fleet: Fleet, query: str) -> None:
+    client, before = next(iter(fleet.workers.values())), await audited(fleet)
+    bodies = [{}] if query else [{"gateway": "opneai"}, {"cache_type": "provider_catalog", "key": "opneai"}]
+    for body in bodies:
+        status, told = await fleet.ask(client, "POST", f"{CACHE}/clear{query}", body)
+        assert (status, told["error"]["param"]) == (400, "key" if "key" in body else "gateway")
+        assert "did you mean 'openai'?" in told["error"]["message"]
+    assert await audited(fleet) == before
+
+
 async def test_what_cannot_be_warmed_is_refused_by_name(fleet: Fleet) -> None:
     client = next(iter(fleet.workers.values()))
     for body, status, field in (

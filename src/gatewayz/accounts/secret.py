@@ -19,6 +19,7 @@ LONGEST_KEY = 256
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _BODY = 43  # digits for 32 bytes
 _CHECK = 6
+_BEGINS_LIKE_ONE = re.compile(r"gw_(?:live|test)_")
 _SELF_VERIFYING = re.compile(rf"gw_(?:live|test)_[0-9A-Za-z]{{{_BODY + _CHECK}}}")
 
 
@@ -34,6 +35,11 @@ def is_genuine(digester: KeyDigester, secret: str) -> bool | None:
     if _SELF_VERIFYING.fullmatch(secret) is None:
         return None
     return secrets.compare_digest(secret[-_CHECK:], _checksum(digester, secret[:-_CHECK]))
+
+
+def holds_secret(text: str) -> bool:
+    """Whether a key may stand in the text, whole or in part."""
+    return _BEGINS_LIKE_ONE.search(text) is not None
 
 
 def _checksum(digester: KeyDigester, text: str) -> str:

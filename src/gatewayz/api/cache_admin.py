@@ -7,6 +7,8 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from gatewayz.accounts.scopes import ADMIN
+from gatewayz.accounts.secret import holds_secret
+from gatewayz.api.cache_names import LIKE_A_KEY
 from gatewayz.api.callers import Callers
 from gatewayz.api.openapi import ERROR, query_parameter
 from gatewayz.api.parameters import Query, Text
@@ -45,6 +47,8 @@ def cache_routes(cache: Cache, callers: Callers) -> APIRouter:
         asked = query.read(request.scope["query_string"])
         if asked["entity"] is None:
             raise InvalidRequest("'entity' is missing: name the entity, as in ?entity=models:stats", param="entity")
+        if holds_secret(asked["key"]):
+            raise InvalidRequest(f"'key' {LIKE_A_KEY}", param="key")
         try:
             explanation = await cache.explain_text(asked["entity"], asked["key"])
         except UnknownEntity as error:

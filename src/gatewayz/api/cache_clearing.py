@@ -1,5 +1,8 @@
 """Make the cache forget, in every worker before it answers. Admin key only."""
 
+import re
+from collections.abc import Collection
+from hashlib import sha256
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -7,18 +10,19 @@ from pydantic import Field
 
 from gatewayz.api.admin.forms import Form, Reason
 from gatewayz.api.admin.route import MISSING, act_of, admin_router
-from gatewayz.api.cache_names import entity_name, family_prefix
+from gatewayz.api.cache_names import Name, entity_name, family_prefix
 from gatewayz.api.callers import Callers
 from gatewayz.cache.cache import Cache
 from gatewayz.cache.errors import UnknownEntity
 from gatewayz.cache.invalidation import Cleared
 from gatewayz.cache.scope import tag_of
-from gatewayz.catalog.repository import PROVIDER_CATALOG
+from gatewayz.catalog.repository import CATALOG, PROVIDER_CATALOG
 from gatewayz.core.errors import ErrorKind, GatewayzError, InvalidRequest
+from gatewayz.inference.preferences import check_slug
 from gatewayz.storage.audit import AuditLog
 
 _AIMS = ("cache_type", "gateway", "tag", "account", "model", "prefix")
-_Name = Annotated[str, Field(min_length=1, max_length=200)]
+_DIGEST_OR_ID = re.compile("[0-9]{1,19}|[0-9a-f]{64}")
 
 
 class ClearForm(Form):
@@ -27,13 +31,13 @@ class ClearForm(Form):
     of those of `cache_type` or `prefix`).
     """
 
-    cache_type: _Name | None = None
-    key: _Name | None = None
-    gateway: _Name | None = None
-    tag: _Name | None = None
+    cache_type: Name | None = None
+    key: Name | None = None
+    gateway: Name | None = None
+    tag: Name | None = None
     account: int | None = Field(None, ge=1)
-    model: _Name | None = None
-    prefix: _Name | None = None
+    model: Name | None = None
+    prefix: Name | None = None
     older_than: float | None = Field(None, ge=0)
     reason: Reason = None
 
@@ -52,18 +56,19 @@ class ClearedForm(Form):
     everywhere: bool
 
 
-def clearing_routes(callers: Callers, cache: Cache, audit: AuditLog) -> APIRouter:
+def clearing_routes(callers: Callers, cache: Cache, audit: AuditLog, configured: Collection[str]) -> APIRouter:
+    """`configured`: the slugs of providers that settings name."""
     router = admin_router(callers, "/api/system/cache")
 
     @router.post("/clear", responses=MISSING)
-    async def clear(request: Request, form: ClearForm, gateway: Annotated[_Name | None, Query()] = None) -> ClearedForm:
+    async def clear(request: Request, form: ClearForm, gateway: Annotated[Name | None, Query()] = None) -> ClearedForm:
         """Forget what is kept of a gateway, under a key, a tag, an account, a model, a kind, or since before a time."""
         if gateway is not None:
             if form.gateway is not None:
                 raise InvalidRequest("'gateway' stands in the query and in the body: leave one out", param="gateway")
             form = form.model_copy(update={"gateway": gateway})
         try:
-            cleared = await clear_what(cache, form)
+            cleared = await clear_what(cache, form, configured)
         except UnknownEntity as error:
             raise GatewayzError(str(error), param="cache_type", kind=ErrorKind.NOT_FOUND) from error
         await audit.record(act_of(request, form.reason), "cache.clear", target_of(form), cleared)
@@ -84,14 +89,20 @@ def cleared_form(cleared: Cleared) -> ClearedForm:
 
 
 def target_of(form: ClearForm) -> str:
-    """What is cleared, in a word for the audit log."""
+    """What is cleared, in a word for the audit log. What stands in the place of a digest may be the
+    secret itself.
+    """
     said = form.model_dump(exclude_none=True, exclude={"reason"})
+    is_of_auth = form.cache_type is not None and form.cache_type.startswith("auth")
+    if is_of_auth and form.key is not None and _DIGEST_OR_ID.fullmatch(form.key) is None:
+        said["key"] = f"sha256:{sha256(form.key.encode()).hexdigest()[:16]}"
     return " ".join(f"{name}={value}" for name, value in said.items())
 
 
-async def clear_what(cache: Cache, form: ClearForm) -> Cleared:
+async def clear_what(cache: Cache, form: ClearForm, configured: Collection[str]) -> Cleared:
     """Returns once no worker serves what the form names. Raises InvalidRequest and UnknownEntity."""
     _check(form)
+    await _check_gateway(cache, form, configured)
     tag = form.tag
     if form.account is not None:
         tag = f"account:{form.account}"
@@ -110,6 +121,17 @@ async def clear_what(cache: Cache, form: ClearForm) -> Cleared:
     if form.key is not None:
         raise InvalidRequest(f"{form.cache_type!r} is a family: name the entity whose key it is", param="key")
     return await cache.clear(family or form.prefix or "", older_than=form.older_than)
+
+
+async def _check_gateway(cache: Cache, form: ClearForm, configured: Collection[str]) -> None:
+    """A slug that nobody has clears nothing, and who mistyped it would take its answer for the one that was meant."""
+    field, slug = "gateway", form.gateway
+    if form.cache_type is not None and entity_name(form.cache_type) == PROVIDER_CATALOG.name:
+        field, slug = "key", form.key
+    if slug is None or slug in configured:
+        return
+    catalog = await cache.get(CATALOG)
+    check_slug(slug, field, {*configured, *(each.slug for each in (catalog.providers if catalog is not None else ()))})
 
 
 def _check(form: ClearForm) -> None:

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request
 from msgspec import Struct
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from gatewayz.api.admin.forms import Form, Reason
 from gatewayz.api.admin.route import MISSING, act_of, admin_router
-from gatewayz.api.cache_names import entity_name
+from gatewayz.api.cache_names import Name, entity_name
 from gatewayz.api.callers import Callers
 from gatewayz.cache.cache import Cache
 from gatewayz.cache.errors import BadKey, LoadFailed, UnknownEntity
@@ -21,23 +21,14 @@ from gatewayz.storage.audit import AuditLog
 _OF_THE_CATALOG = (CATALOG.name, UNIQUE_MODELS.name, STATS.name)
 
 
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("must hold printable characters only")
-    return text
-
-
-_Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
-
-
 class WarmForm(Form):
     """`cache_type` (an entity; `keys` of it, where it has many), or `gateway` with all that hangs on it; with neither,
     the catalog and every provider's.
     """
 
-    cache_type: _Name | None = None
-    keys: Annotated[list[_Name], Field(max_length=1000)] = Field(default_factory=list)
-    gateway: _Name | None = None
+    cache_type: Name | None = None
+    keys: Annotated[list[Name], Field(max_length=1000)] = Field(default_factory=list)
+    gateway: Name | None = None
     reason: Reason = None
 
 

@@ -1,6 +1,6 @@
 """Every router of the control plane, in one list. The catalog's routes have theirs in catalog.py."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from fastapi import APIRouter
 from msgspec import Struct
@@ -50,6 +50,7 @@ class ControlParts(Struct, frozen=True, kw_only=True):
     jobs: JobsRepository
     credits: CreditsRepository
     ledger: Ledger
+    providers: Collection[str]
     metrics: FleetMetrics
     siblings: Siblings
     checks: Mapping[str, Check] = {}
@@ -74,6 +75,6 @@ def control_routers(parts: ControlParts) -> list[APIRouter]:
         own_credit_routes(callers, parts.cache, parts.credits),
         credit_routes(callers, parts.credits, parts.ledger),
         cache_routes(parts.cache, callers),
-        clearing_routes(callers, parts.cache, parts.audit),
+        clearing_routes(callers, parts.cache, parts.audit, parts.providers),
         warming_routes(callers, parts.cache, parts.audit),
     ]

@@ -136,7 +136,7 @@ def _form(kind: type[F], asked: Mapping[str, object]) -> F:
 
 
 async def _cleared(parts: Parts, form: ClearForm) -> ClearedForm:
-    cleared = await clear_what(parts.cache, form)
+    cleared = await clear_what(parts.cache, form, parts.providers)
     await parts.audit.record(Act("cli", form.reason), "cache.clear", cleared_target(form), cleared)
     return cleared_form(cleared)
 

@@ -233,6 +233,7 @@ def _http_api() -> Iterable[str]:
         jobs=unasked,
         credits=unasked,
         ledger=unasked,
+        providers=unasked,
         metrics=unasked,
         siblings=unasked,
     )

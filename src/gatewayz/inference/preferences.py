@@ -62,7 +62,7 @@ def preferences_of(body: Mapping[str, msgspec.Raw], known: Collection[str]) -> P
     providers = _read(wanted, ProviderPreferences, "provider") or ProviderPreferences()
     for field in ("order", "only", "ignore"):
         for slug in getattr(providers, field):
-            _check_slug(slug, f"provider.{field}", known)
+            check_slug(slug, f"provider.{field}", known)
     fallbacks: tuple[str, ...] = _read(models, tuple[str, ...], "models") or ()
     if len(fallbacks) > MOST_MODELS:
         raise InvalidRequest(f"'models' may name {MOST_MODELS} models, not {len(fallbacks)}", param="models")
@@ -78,7 +78,8 @@ def _read(raw: msgspec.Raw | None, kind: type[T], field: str) -> T | None:
         raise InvalidRequest(f"{name!r} is not what it should be: {where}", param=name) from error
 
 
-def _check_slug(slug: str, field: str, known: Collection[str]) -> None:
+def check_slug(slug: str, field: str, known: Collection[str]) -> None:
+    """Raises InvalidRequest that names the field, and the nearest slug that there is."""
     if slug in known:
         return
     nearest = difflib.get_close_matches(slug, known, n=1)
