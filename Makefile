@@ -7,10 +7,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 FAST   := tests/unit tests/property tests/architecture
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve check test audit servers simulate chaos bench peers lock docs clean
+.PHONY: help setup serve check test audit servers simulate chaos bench peers peers-litellm lock docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/made:
 	@$(PYTHON) -c 'import sys; sys.exit("gatewayz needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -66,6 +66,10 @@ peers: ## measure the cache beside other libraries, in .venv-peers; writes bench
 	@.venv-peers/bin/python -m pip --quiet install --no-deps --no-build-isolation --editable .
 	.venv-peers/bin/python -m benchmarks.peers
 
+peers-litellm: ## install the LiteLLM proxy into .venv-litellm, for python -m benchmarks --only litellm
+	@test -x .venv-litellm/bin/python || $(PYTHON) -m venv .venv-litellm
+	@.venv-litellm/bin/python -m pip --quiet install --requirement benchmarks/load/requirements-litellm.txt
+
 docs: $(VENV)/dev ## write the reference pages and dashboards anew from the declarations
 	$(BIN)/python -m gatewayz.cli.reference docs/reference
 	$(BIN)/python -m deploy.grafana.dashboards
@@ -82,4 +86,4 @@ lock: ## pin every dependency anew with its hashes (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --extra otel --constraint requirements-dev.lock --output-file deploy/requirements.lock pyproject.toml
 
 clean: ## remove the virtual environment and caches; keeps .gatewayz, where the data lives
-	rm -rf $(VENV) .venv-peers .venv-audit .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers .venv-litellm .venv-audit .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,14 +7,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks.load import catalog_routes, failover, kept_answers, made_up_keys, revocation, start_time, sync_time
+from benchmarks.load import (
+    beside_litellm,
+    catalog_routes,
+    failover,
+    kept_answers,
+    made_up_keys,
+    revocation,
+    start_time,
+    sync_time,
+)
 from benchmarks.load.lab import Lab, laboratory
 from benchmarks.machine import commit, description
 from benchmarks.micro import admission
 from benchmarks.options import QUICK, Options, Tell
 from benchmarks.result import LATEST, Figure, Row, merged, read_rows, row, write_rows
 
-BENCHMARKS: Mapping[str, Callable[[Lab, Options, Tell], Iterator[Figure]]] = {
+Benchmark = Callable[[Lab, Options, Tell], Iterator[Figure]]
+
+BENCHMARKS: Mapping[str, Benchmark] = {
     "catalog": catalog_routes.run,
     "sync": sync_time.run,
     "start": start_time.run,
@@ -24,6 +35,9 @@ BENCHMARKS: Mapping[str, Callable[[Lab, Options, Tell], Iterator[Figure]]] = {
     "admission": admission.run,
     "failover": failover.run,
 }
+# Only by name: needs what `make peers-litellm` installs.
+APART: Mapping[str, Benchmark] = {"litellm": beside_litellm.run}
+_ALL = {**BENCHMARKS, **APART}
 _LONGEST = 20 * 60
 
 
@@ -53,7 +67,7 @@ def _measured(name: str, lab: Lab, options: Options, revision: str) -> Iterator[
         print(f"[{name} {time.monotonic() - began:4.0f} s] {what} …", file=sys.stderr, flush=True)
 
     where = description()
-    for figure in BENCHMARKS[name](lab, options, tell):
+    for figure in _ALL[name](lab, options, tell):
         found = row(figure, command=f"python -m benchmarks --only {name}", machine=where, commit=revision)
         print(_line(found), flush=True)
         yield found
@@ -68,7 +82,9 @@ def _line(found: Row) -> str:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure gatewayz beside others.")
-    parser.add_argument("--only", action="append", choices=BENCHMARKS, help="this benchmark; may be given again")
+    parser.add_argument(
+        "--only", action="append", choices=[*BENCHMARKS, *APART], help="this benchmark; may be given again"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer, shorter rounds; prints and writes no file")
     parser.add_argument("--output", type=Path, help=f"the file to write [default: {LATEST.name} in results/]")
     return parser.parse_args()

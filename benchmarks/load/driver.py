@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle, islice
 
 from msgspec import Struct
 
@@ -42,24 +43,31 @@ class Load(Struct, frozen=True):
 
 
 def closed_loop(
-    address: Address, requests: Sequence[bytes], expected: Expected, *, connections: int, seconds: float
+    address: Address,
+    requests: Sequence[bytes],
+    expected: Expected,
+    *,
+    connections: int,
+    seconds: float,
+    is_spinning: bool = True,
 ) -> Load:
     """Each connection sends the next request of the cycle as soon as it has the whole answer to its last one.
 
-    Raises WrongAnswer, also when the server says nothing for 20 s.
+    One that does not spin leaves its core to others, such as an upstream, while it waits. Raises WrongAnswer, also
+    when the server says nothing for 20 s.
     """
-    loop = _Loop(requests, expected)
-    with _connected(address, connections) as sockets, _no_collection():
+    loop = _Loop(requests, expected, is_spinning=is_spinning)
+    with connected(address, connections) as sockets, _no_collection():
         return loop.run(sockets, seconds)
 
 
-def one_at_a_time(address: Address, request: bytes, expected: Expected, *, count: int) -> list[float]:
+def one_at_a_time(address: Address, requests: Sequence[bytes], expected: Expected, *, count: int) -> list[float]:
     """Microseconds from the send to the last byte of the answer, for each of `count` requests, ascending."""
     took = []
-    with _connected(address, 1) as (connection,), _no_collection():
+    with connected(address, 1) as (connection,), _no_collection():
         connection.settimeout(_SILENCE)
         reader = _Reader(expected)
-        for _ in range(count):
+        for request in islice(cycle(requests), count):
             began = time.perf_counter_ns()
             connection.send(request)
             while not reader.is_complete_after(connection):
@@ -117,9 +125,10 @@ class _Reader:
 
 
 class _Loop:
-    def __init__(self, requests: Sequence[bytes], expected: Expected) -> None:
+    def __init__(self, requests: Sequence[bytes], expected: Expected, *, is_spinning: bool) -> None:
         self._requests = requests
         self._expected = expected
+        self._wait = 0.0 if is_spinning else _SILENCE
 
     def run(self, sockets: Sequence[socket.socket], seconds: float) -> Load:
         requests, total = self._requests, len(self._requests)
@@ -135,7 +144,7 @@ class _Loop:
                 connection.send(requests[sent % total])
                 sent += 1
             while answered < sent:
-                events = _next_events(poll)
+                events = _next_events(poll, self._wait)
                 going_on = time.perf_counter() < deadline
                 for descriptor, _ in events:
                     connection, reader = readers[descriptor]
@@ -144,23 +153,27 @@ class _Loop:
                         if going_on:
                             connection.send(requests[sent % total])
                             sent += 1
+                        else:
+                            poll.unregister(descriptor)  # the server may close it while others are waited for
         finally:
             poll.close()
         body_bytes = sum(reader.body_bytes for _, reader in readers.values())
         return Load(answered, time.perf_counter() - began, body_bytes)
 
 
-def _next_events(poll: select.epoll) -> list[tuple[int, int]]:
-    """Spins: a driver that slept would have to be woken by the server, which costs the slower server more."""
+def _next_events(poll: select.epoll, wait: float) -> list[tuple[int, int]]:
+    """Spins where `wait` is 0: a driver that slept would have to be woken by the server, which costs the slower
+    server more.
+    """
     silent_from = time.perf_counter() + _SILENCE
-    while not (events := poll.poll(0)):
+    while not (events := poll.poll(wait)):
         if time.perf_counter() > silent_from:
             raise WrongAnswer(f"no answer within {_SILENCE:g} s")
     return events
 
 
 @contextmanager
-def _connected(address: Address, count: int) -> Iterator[list[socket.socket]]:
+def connected(address: Address, count: int) -> Iterator[list[socket.socket]]:
     sockets: list[socket.socket] = []
     try:
         for _ in range(count):

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -12,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from tests.support.fake_upstream import FakeUpstream
 
-from benchmarks.load.lab import GATEWAYZ, Installed, Lab
+from benchmarks.load.lab import Installed, Lab, made_key, sync
 from benchmarks.load.servers import Server, gateway
 from benchmarks.options import Options, Tell
 from benchmarks.result import Bar, Figure
@@ -110,15 +109,8 @@ def _installed(lab: Lab, name: str, upstream: FakeUpstream) -> Installed:
 
 def _made_key(installed: Installed) -> str:
     """Lists that settings give are synced first: they are what the providers offer."""
-    place, environment = installed.data_dir.parent, installed.environment
-    for words in (["sync", "acme", "beta"], ["keys", "create", "--name", "bench", "--credits", "100", *_UNPRICED]):
-        command = [str(GATEWAYZ), *words, "--json"]
-        done = subprocess.run(command, env=environment, cwd=place, capture_output=True, check=True, timeout=60)
-    key: str = json.loads(done.stdout)["key"]
-    return key
-
-
-_UNPRICED = ["--unknown-prices"]
+    sync(installed, "acme", "beta")
+    return made_key(installed, "--credits", "100", "--unknown-prices")
 
 
 def _p99(asked: Asked) -> float:

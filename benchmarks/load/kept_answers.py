@@ -3,10 +3,9 @@ reads the same body and sends the same bytes.
 """
 
 import json
-import subprocess
 from collections.abc import Iterator
 
-from benchmarks.load.lab import GATEWAYZ, Installed, Lab
+from benchmarks.load.lab import Lab, made_key
 from benchmarks.load.servers import fetch, gateway
 from benchmarks.load.side_by_side import Case, compare
 from benchmarks.machine import cores
@@ -18,13 +17,17 @@ _PATH = "/v1/chat/completions"
 _TEXT = "The quick brown fox jumps over the lazy dog. " * 20
 _MANY = 5_000
 """More than a worker remembers the very bytes of, so that each goes the whole way."""
-_LIMITS = ("requests_per_minute=1000000000", "tokens_per_minute=1000000000000")
+_CREDITS = ("--credits", "10")
+_LIMITS = ("--limit", "requests_per_minute=1000000000", "--limit", "tokens_per_minute=1000000000000")
 
 
 def run(lab: Lab, options: Options, tell: Tell) -> Iterator[Figure]:
     installed = lab.empty("kept-answers")
     with gateway(installed, core=cores()[0]) as server:
-        keys = {"no limits": _made_key(installed), "two limits": _made_key(installed, *_LIMITS)}
+        keys = {
+            "no limits": made_key(installed, *_CREDITS),
+            "two limits": made_key(installed, *_CREDITS, *_LIMITS),
+        }
         cases = [
             _case(f"a chat asked before, {form}, {limits}", key, is_streaming=form == "streamed")
             for limits, key in keys.items()
@@ -52,12 +55,3 @@ def _case(name: str, key: str, *, is_streaming: bool = False, chats: int = 1) ->
 def _body(text: str, *, is_streaming: bool) -> bytes:
     asked = {"model": "demo/echo", "messages": [{"role": "user", "content": text}], "stream": is_streaming}
     return json.dumps(asked).encode()
-
-
-def _made_key(installed: Installed, *limits: str) -> str:
-    words = [word for limit in limits for word in ("--limit", limit)]
-    command = [str(GATEWAYZ), "keys", "create", "--name", "bench", "--credits", "10", *words, "--json"]
-    place = installed.data_dir.parent
-    done = subprocess.run(command, env=installed.environment, cwd=place, capture_output=True, check=True, timeout=60)
-    key: str = json.loads(done.stdout)["key"]
-    return key

@@ -87,11 +87,11 @@ def laboratory() -> Iterator[Lab]:
             yield Lab(place, f"http://127.0.0.1:{port}")
 
 
-def sync(installed: Installed) -> SyncRun:
-    """Run `gatewayz sync` for the made-up providers. Raises SyncFailed, also when one list is refused."""
+def sync(installed: Installed, *providers: str) -> SyncRun:
+    """Run `gatewayz sync`, for the made-up providers if none is named. Raises SyncFailed, also for a refused list."""
     began = time.monotonic()
     done = subprocess.run(
-        [GATEWAYZ, "sync", *SLUGS, "--json"],
+        [GATEWAYZ, "sync", *(providers or SLUGS), "--json"],
         env=installed.environment,
         cwd=installed.data_dir.parent,
         capture_output=True,
@@ -103,6 +103,20 @@ def sync(installed: Installed) -> SyncRun:
         raise SyncFailed(f"{done.args!r} printed:\n{(done.stderr + done.stdout).decode()[-3000:]}")
     reports = json.loads(done.stdout)
     return SyncRun(seconds, *(sum(report[field] for report in reports) for field in ("listed", "written")))
+
+
+def made_key(installed: Installed, *words: str) -> str:
+    """A new key, by `gatewayz keys create` with these words."""
+    done = subprocess.run(
+        [GATEWAYZ, "keys", "create", "--name", "bench", *words, "--json"],
+        env=installed.environment,
+        cwd=installed.data_dir.parent,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    key: str = json.loads(done.stdout)["key"]
+    return key
 
 
 SLUGS = tuple(f"madeup{number}" for number in range(1, len(SHARES) + 1))

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from benchmarks.load.driver import Expected, get, one_at_a_time
-from benchmarks.load.lab import GATEWAYZ, Installed, Lab
+from benchmarks.load.lab import Lab, made_key
 from benchmarks.load.servers import Server, fetch, gateway
 from benchmarks.machine import ROOT
 from benchmarks.options import Options, Tell
@@ -28,7 +28,7 @@ def run(lab: Lab, options: Options, tell: Tell) -> Iterator[Figure]:
     installed = lab.empty("made-up-keys")
     installed = replace(installed, environment={**installed.environment, "GATEWAYZ_ADMIN_KEY": _ADMIN})
     with gateway(installed) as server:
-        good = _made_key(installed)
+        good = made_key(installed)
         for name, form in FORMS.items():
             tell(f"{options.made_up_keys:,} made-up keys in {name}, {RATE:,.0f} a second")
             yield from _beside(server, good, name, form, options.made_up_keys)
@@ -74,18 +74,10 @@ def _beside(server: Server, key: str, name: str, form: str, count: int) -> Itera
 def _latencies(server: Server, key: str, count: int) -> list[float]:
     """Of a request that is only authenticated: it names a route of its own, whose parameter is refused."""
     request = get(server.address, "/v1/key?x=1", [("authorization", f"Bearer {key}")])
-    return one_at_a_time(server.address, request, Expected(status=400), count=count)
+    return one_at_a_time(server.address, [request], Expected(status=400), count=count)
 
 
 def _loads(server: Server) -> int:
     answer = fetch(server.address, "/api/system/cache/stats", [("authorization", f"Bearer {_ADMIN}")])
     loads: int = json.loads(answer.body)["entities"]["auth:key"]["counts"]["loads"]
     return loads
-
-
-def _made_key(installed: Installed) -> str:
-    command = [str(GATEWAYZ), "keys", "create", "--name", "good", "--json"]
-    place = installed.data_dir.parent
-    done = subprocess.run(command, env=installed.environment, cwd=place, capture_output=True, check=True, timeout=60)
-    key: str = json.loads(done.stdout)["key"]
-    return key

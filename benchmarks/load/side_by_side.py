@@ -35,6 +35,14 @@ class Case(Struct, frozen=True, kw_only=True):
         return [(target, body) for target in self.targets for body in self.bodies]
 
 
+class Contender(Struct, frozen=True):
+    """Who is asked what, and has to answer how."""
+
+    server: Server
+    case: Case
+    expected: Expected
+
+
 class Round(Struct, frozen=True):
     """`cpu_us`: the server's processor time for one request, `latencies`: of requests one at a time, both in µs."""
 
@@ -82,20 +90,24 @@ def compare(case: Case, gateway: Server, place: Path, options: Options) -> Compa
     lengths = {len(answer.body) for answer in answers}
     expected = Expected(case.status, lengths.pop() if len(lengths) == 1 else None)
     server_core, load_core = cores()
-    ours, theirs = [], []
     with bare(answers, place, core=server_core) as peer, on_core(load_core):
         target, body = case.requests[0]
         if fetch(peer.address, target, case.headers, body) not in answers:
             raise WrongAnswer(f"the bare application does not send what the gateway sends for {case.name!r}")
-        for server in (peer, gateway):
-            _round(server, case, expected, options.warm_up)
-        for _ in range(options.rounds):
-            theirs.append(_round(peer, case, expected, options))
-            ours.append(_round(gateway, case, expected, options))
+        theirs, ours = in_turn([Contender(peer, case, expected), Contender(gateway, case, expected)], options)
     return Comparison(case, ours, theirs)
 
 
-def _round(server: Server, case: Case, expected: Expected, options: Options) -> Round:
+def in_turn(contenders: Sequence[Contender], options: Options) -> Sequence[Sequence[Round]]:
+    """The rounds of each, after a warm-up: one of the first, one of the second …, and again."""
+    for each in contenders:
+        _round(each, options.warm_up)
+    turns = [[_round(each, options) for each in contenders] for _ in range(options.rounds)]
+    return list(zip(*turns, strict=True))
+
+
+def _round(contender: Contender, options: Options) -> Round:
+    server, case, expected = contender.server, contender.case, contender.expected
     requests = [get(server.address, target, case.headers, body) for target, body in case.requests]
     before = server.cpu_seconds()
     load = closed_loop(server.address, requests, expected, connections=case.connections, seconds=options.seconds)
@@ -105,7 +117,7 @@ def _round(server: Server, case: Case, expected: Expected, options: Options) -> 
         requests_per_second=load.requests / load.seconds,
         cpu_us=cpu / load.requests * 1e6,
         body_bytes=load.body_bytes / load.requests,
-        latencies=one_at_a_time(server.address, requests[0], expected, count=count) if count else (),
+        latencies=one_at_a_time(server.address, requests[:1], expected, count=count) if count else (),
     )
 
 

@@ -31,15 +31,15 @@ def _second_starts(name: str, installed: Installed, options: Options, tell: Tell
         began = time.monotonic()
         with gateway(installed) as server:
             seconds.append(time.monotonic() - began)
-            time.sleep(_SETTLED_SECONDS)
-            memory.append(_memory(server))
+            memory.append(memory_once_settled(server))
     yield Figure.of_rounds(f"second start until ready, {name}", "s", seconds, Bar.at_most(3, "s"))
     resident, proportional = ([each[which] for each in memory] for which in (0, 1))
     yield Figure.of_rounds(f"an idle worker's RSS, {name}", "MB", resident, Bar.at_most(120, "MB"))
     yield Figure.of_rounds(f"an idle worker's PSS, {name}", "MB", proportional)
 
 
-def _memory(server: Server) -> tuple[float, float]:
-    """Resident and proportional set size of the worker in MB (10⁶ bytes)."""
+def memory_once_settled(server: Server) -> tuple[float, float]:
+    """Resident and proportional set size of the worker in MB (10⁶ bytes), three seconds after its start."""
+    time.sleep(_SETTLED_SECONDS)
     full = server.workers[0].memory_full_info()
     return full.rss / 1e6, full.pss / 1e6

@@ -80,6 +80,6 @@ async def test_one_wrong_answer_spoils_the_measurement(wrong: bytes, said: str) 
 
 async def test_latencies_come_ascending_one_for_each_request() -> None:
     async with server(lambda _: OK) as address:
-        took = await asyncio.to_thread(one_at_a_time, address, get(address, "/"), Expected(200, 5), count=20)
+        took = await asyncio.to_thread(one_at_a_time, address, [get(address, "/")], Expected(200, 5), count=20)
     assert len(took) == 20
     assert took == sorted(took)
