@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 FAST   := tests/unit tests/property tests/architecture
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve check test audit servers simulate chaos bench peers peers-litellm lock docs clean
+.PHONY: help setup serve check test audit servers browser simulate chaos bench peers peers-litellm lock docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,8 +46,11 @@ check: $(VENV)/dev ## the fast part of the tests: linters, types, layers, unit t
 
 servers: .servers/made ## fetch other versions of Redis, and Prometheus, into .servers, for the tests; needs Debian
 
-# In CI no version may be missing; elsewhere what is not found is skipped.
-test: check $(if $(CI),.servers/made) ## everything: the fast part, then real servers and SDKs
+browser: ## install Debian's Chromium and its driver, for the tests of the dashboard, where they are missing
+	@tests/support/install_browser
+
+# In CI nothing may be missing; elsewhere what is not found is skipped.
+test: check $(if $(CI),.servers/made browser) ## everything: the fast part, then real servers and SDKs
 	$(BIN)/pytest -q tests $(FAST:%=--ignore=%)
 
 simulate: $(VENV)/dev ## the cache in a simulated world: a million steps over ten thousand seeds, some minutes

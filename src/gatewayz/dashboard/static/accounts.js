@@ -1,5 +1,5 @@
 import { ask } from "./api.js";
-import { el, field, form, table } from "./dom.js";
+import { dollars, el, field, form, table } from "./dom.js";
 
 export function accountsView(main, { attempt }) {
   const shown = el("section", { "aria-live": "polite" });
@@ -17,7 +17,7 @@ export function accountsView(main, { attempt }) {
     ["Id", (row) => String(row.id), true],
     ["State", (row) => (row.is_active ? "active" : "suspended")],
     ["Plan", (row) => row.plan],
-    ["Available", (row) => dollars(balances.get(row.username)), true],
+    ["Available", (row) => dollars(balances.get(row.username)?.available ?? 0), true],
   ];
   const keyColumns = [
     ["Key", (row) => `${row.name} …${row.last_four}`],
@@ -56,6 +56,5 @@ export function accountsView(main, { attempt }) {
   list();
 }
 
-const dollars = (balance) => `$${balance?.available ?? "0"}`;
 // Names the grant, so that one that is sent twice counts once. Also where the page did not come by https.
 const reference = () => `dashboard-${[...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;

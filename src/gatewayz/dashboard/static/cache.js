@@ -16,7 +16,7 @@ export function cacheView(main, { attempt, signal }) {
   let before = null;
 
   const clear = ({ gateway }) => attempt(async () => {
-    const said = await ask("/api/system/cache/clear", { method: "POST", body: { cache_type: "models:provider", key: gateway } });
+    const said = await ask("/api/system/cache/clear", { method: "POST", body: { gateway } });
     cleared.textContent = said.everywhere
       ? `${gateway}: forgotten by every worker in ${(1000 * said.seconds).toFixed(1)} ms.`
       : `${gateway}: forgotten here; some workers could not be told yet, and will be.`;
@@ -37,7 +37,7 @@ export function cacheView(main, { attempt, signal }) {
     if (!signal.aborted) setTimeout(() => signal.aborted || goOn(), document.hidden ? 5 * EVERY : EVERY);
   };
   main.append(
-    el("h1", {}, "Live cache"), tiles, el("h2", {}, "Hit rate of the last three minutes"), chart.svg,
+    el("h1", {}, "Live cache"), tiles, el("h2", {}, "Hit rate of the last three minutes"), chart.svg, chart.now,
     el("h2", {}, "By entity, all workers of this host"), entities,
     el("h2", {}, "Forget one gateway's models, in every worker"),
     form(clear, "Clear", field("Gateway, such as openai", { name: "gateway", required: true, autocomplete: "off" })), cleared,

@@ -1,7 +1,7 @@
 import { ask } from "./api.js";
-import { el, field, form, table } from "./dom.js";
+import { dollars, el, field, form, table } from "./dom.js";
 
-export const perMillion = (price) => (price == null ? "unknown" : `$${(1e6 * Number(price)).toPrecision(3).replace(/\.?0+$/, "")}`);
+export const perMillion = (price) => (price == null ? "unknown" : dollars(1e6 * Number(price)));
 
 export function catalogView(main, { attempt }) {
   const found = el("div");

@@ -19,6 +19,10 @@ export function table(columns, rows, empty) {
   return el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": columns[0][0] }, el("table", {}, el("thead", {}, el("tr", {}, ...head)), body));
 }
 
+// Two digits of cents, and more where there are more.
+export const dollars = (amount) =>
+  `$${Number(amount).toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 6 })}`;
+
 export const field = (label, attributes) => el("label", {}, label, el("input", attributes));
 
 export function form(submit, label, ...fields) {
