@@ -28,6 +28,7 @@ from gatewayz.api.health import Check, LiveApp
 from gatewayz.api.inference_app import ChatApp
 from gatewayz.api.plain_app import PlainApp
 from gatewayz.api.routes import ControlParts, control_routers
+from gatewayz.api.surface_app import SurfaceApp
 from gatewayz.app import ELECTION_PAUSE, Parts, assembled
 from gatewayz.cache.errors import LoadFailed
 from gatewayz.cache.samples import Violation
@@ -148,6 +149,7 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
     return Gateway(
         [
             ChatApp(asking, at_once, shared.replies, shared.plans),
+            SurfaceApp(asking, shared.replies, shared.plans),
             PlainApp(asking, inference),
             LiveApp(),
             CatalogApp(parts.catalog, routes, is_cached=parts.settings.cache.enabled),

@@ -1,12 +1,16 @@
+import secrets
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from tests.support.administered import Administered
 from tests.support.gateway import RunningGateway, parts_of, running_gateway
+from tests.support.surfaces_world import SurfacesWorld, surfaces_world
 
-from gatewayz.accounts.scopes import ADMIN
+from gatewayz.accounts.scopes import ACCOUNT, ADMIN, INFERENCE
 from gatewayz.cli.offline import offline_lists
+from gatewayz.core.money import nano_usd
 from gatewayz.embedded.servers import Servers
 
 
@@ -33,3 +37,25 @@ async def administered(servers: Servers, tmp_path_factory: pytest.TempPathFactor
             made = await parts.keys.create(name="admin", account="admin", scopes=(ADMIN,))
         async with gateway.client(Authorization=f"Bearer {made.secret}") as client:
             yield Administered(gateway, client, made.record.id)
+
+
+@pytest.fixture(scope="session")
+async def running_surfaces(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SurfacesWorld]:
+    async with surfaces_world(servers, tmp_path_factory.mktemp("surfaces")) as world:
+        yield world
+
+
+@pytest.fixture
+def surfaces(running_surfaces: SurfacesWorld) -> SurfacesWorld:
+    running_surfaces.reset()
+    return running_surfaces
+
+
+@pytest.fixture
+async def payer(surfaces: SurfacesWorld) -> str:
+    """A key of an account of its own, which can pay, and whose entries nobody else has."""
+    async with parts_of(surfaces.gateway.settings) as parts:
+        made = await parts.keys.create(
+            name="key", account=secrets.token_hex(4), credits=nano_usd(Decimal(10)), scopes=(INFERENCE, ACCOUNT)
+        )
+    return made.secret

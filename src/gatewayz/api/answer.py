@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
-from gatewayz.api.errors import STATUS, error_body, error_headers
+from gatewayz.api.error_forms import body_for
+from gatewayz.api.errors import STATUS, error_headers
 from gatewayz.core.errors import GatewayzError
 
 Scope = MutableMapping[str, Any]
@@ -52,6 +53,7 @@ async def send_json(send: Send, body: bytes, *, status: int = 200, headers: Head
     await send_answer(send, status, [JSON, length, *(headers or [])], body)
 
 
-async def send_error(send: Send, error: GatewayzError, *, headers: Headers | None = None) -> None:
+async def send_error(send: Send, error: GatewayzError, *, headers: Headers | None = None, path: str = "") -> None:
+    """In the form that callers of the path read."""
     own = [(name.encode(), value.encode()) for name, value in error_headers(error).items()]
-    await send_json(send, error_body(error), status=STATUS[error.kind], headers=[*own, *(headers or [])])
+    await send_json(send, body_for(path, error), status=STATUS[error.kind], headers=[*own, *(headers or [])])

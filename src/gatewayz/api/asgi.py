@@ -135,18 +135,18 @@ async def _guarded(  # noqa: PLR0917  ASGI's three, and what belongs to the requ
             log.exception("load_failed", path=scope["path"], request_id=course.request_id)
         if isinstance(error, RateLimited):
             own_headers += limit_headers(error.standings, is_local=error.is_local)
-        await _refuse(watched, for_client(error), own_headers, course)
+        await _refuse(watched, for_client(error), own_headers, course, scope["path"])
     except Exception:
         log.exception("request_failed", path=scope["path"], request_id=course.request_id)
         if course.status:
             course.is_cut = True
             raise
-        await _refuse(watched, unexpected(), own_headers, course)
+        await _refuse(watched, unexpected(), own_headers, course, scope["path"])
 
 
-async def _refuse(send: Send, error: GatewayzError, own_headers: Headers, course: Course) -> None:
+async def _refuse(send: Send, error: GatewayzError, own_headers: Headers, course: Course, path: str) -> None:
     course.code = error.kind
-    await send_error(send, error, headers=own_headers)
+    await send_error(send, error, headers=own_headers, path=path)
 
 
 async def _refuse_method(scope: Scope, send: Send, allowed: Sequence[str], own_headers: Headers) -> None:
@@ -154,7 +154,7 @@ async def _refuse_method(scope: Scope, send: Send, allowed: Sequence[str], own_h
     error = GatewayzError(
         f"{scope['method']} is not allowed on {scope['path']!r}, only {methods}", kind=ErrorKind.METHOD_NOT_ALLOWED
     )
-    await send_error(send, error, headers=[(b"allow", methods.encode()), *own_headers])
+    await send_error(send, error, headers=[(b"allow", methods.encode()), *own_headers], path=scope["path"])
 
 
 def _with_headers(send: Send, own_headers: Headers, course: Course) -> Send:

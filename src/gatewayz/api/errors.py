@@ -81,10 +81,10 @@ def error_headers(error: GatewayzError) -> dict[str, str]:
 def error_body(error: GatewayzError) -> bytes:
     status = STATUS[error.kind]
     kind = _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
-    param = None if error.param is None else _written(error.param)
-    return msgspec.json.encode(ErrorBody(ErrorDetail(_written(error.message), kind, param, str(error.kind))))
+    param = None if error.param is None else written(error.param)
+    return msgspec.json.encode(ErrorBody(ErrorDetail(written(error.message), kind, param, str(error.kind))))
 
 
-def _written(text: str) -> str:
+def written(text: str) -> str:
     """The text with halves of surrogate pairs spelled out: a caller's JSON may hold them, ours must not."""
     return text if text.isascii() else text.encode(errors="backslashreplace").decode()

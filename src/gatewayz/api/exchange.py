@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from gatewayz.api.answer import Headers, Receive, Scope, Send, header
-from gatewayz.api.errors import error_body
+from gatewayz.api.error_forms import event_for
 from gatewayz.core.errors import GatewayzError, RequestTooLarge
 
 
@@ -51,8 +51,8 @@ async def unless_gone(receive: Receive, work: Coroutine[Any, Any, None]) -> None
         await asyncio.wait({working, gone})
 
 
-async def relay(chunks: AsyncIterator[bytes], headers: Headers, send: Send) -> None:
-    """Send chunks as they come.
+async def relay(chunks: AsyncIterator[bytes], headers: Headers, send: Send, path: str = "") -> None:
+    """Send chunks as they come. `path`: whose callers read them.
 
     A provider that breaks before its first byte is an error for the caller to answer; later, an event says what went
     wrong, and the stream is cut, which tells who does not read it that the answer is not whole.
@@ -64,7 +64,7 @@ async def relay(chunks: AsyncIterator[bytes], headers: Headers, send: Send) -> N
         async for chunk in chunks:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
     except GatewayzError as error:
-        await send({"type": "http.response.body", "body": b"data: %b\n\n" % error_body(error), "more_body": True})
+        await send({"type": "http.response.body", "body": event_for(path, error), "more_body": True})
         raise
     await send({"type": "http.response.body", "body": b""})
 

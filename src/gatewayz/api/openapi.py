@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gatewayz.api.catalog import CatalogRoute
+from gatewayz.api.error_forms import MESSAGES, RESPONSES
 from gatewayz.api.health import LIVE_PATH
 from gatewayz.api.inference_app import CHAT_PATH
 from gatewayz.api.parameters import Parameter
@@ -32,6 +33,26 @@ ERROR: dict[str, Any] = {
         }
     },
 }
+ANTHROPICS_ERROR: dict[str, Any] = {
+    "description": "An error in Anthropic's form; its message names the field to blame.",
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["type", "error", "request_id"],
+                "properties": {
+                    "type": {"const": "error"},
+                    "error": {
+                        "type": "object",
+                        "required": ["type", "message"],
+                        "properties": {"type": {"type": "string"}, "message": {"type": "string"}},
+                    },
+                    "request_id": {"type": "string"},
+                },
+            }
+        }
+    },
+}
 _OBJECT = {"application/json": {"schema": {"type": "object"}}}
 SECURITY_SCHEMES = {"bearer": {"type": "http", "scheme": "bearer", "description": "An API key, gw_live_…"}}
 _TEXTS = {"oneOf": [{"type": "string"}, {"type": "array", "minItems": 1}]}
@@ -43,6 +64,16 @@ _INFERENCE: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         _STREAM,
     ),
     COMPLETIONS_PATH: ("Complete bare text, whole or as a stream of server-sent events.", {"prompt": _TEXTS}, _STREAM),
+    MESSAGES: (
+        "Create a message in Anthropic's form, whole or as a stream; errors have its form, too.",
+        {"messages": {"type": "array", "minItems": 1, "items": {"type": "object"}}, "max_tokens": {"type": "integer"}},
+        _STREAM,
+    ),
+    RESPONSES: (
+        "Create a response in the form of OpenAI's Responses, whole or as a stream. Nothing is stored.",
+        {"input": {"oneOf": [{"type": "string"}, {"type": "array", "minItems": 1}]}},
+        _STREAM,
+    ),
     EMBEDDINGS_PATH: ("Turn texts into vectors.", {"input": _TEXTS}, {}),
 }
 """By path: what it does, the fields that it cannot do without, and others that the gateway reads."""
@@ -89,6 +120,7 @@ def query_parameter(parameter: Parameter) -> dict[str, Any]:
 
 def _inference_operation(path: str) -> dict[str, Any]:
     summary, wanted, others = _INFERENCE[path]
+    error = ANTHROPICS_ERROR if path == MESSAGES else ERROR
     properties = {"model": {"type": "string"}, **wanted, **others}
     body = {"type": "object", "required": ["model", *wanted], "properties": properties}
     return {
@@ -97,7 +129,7 @@ def _inference_operation(path: str) -> dict[str, Any]:
         "security": [{"bearer": []}],
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
         "responses": {
-            "200": {"description": "The provider's answer in OpenAI's form.", "content": _OBJECT},
-            **dict.fromkeys(("400", "401", "403", "404", "413", "502", "503"), ERROR),
+            "200": {"description": "The provider's answer in the form of the endpoint.", "content": _OBJECT},
+            **dict.fromkeys(("400", "401", "403", "404", "413", "502", "503"), error),
         },
     }

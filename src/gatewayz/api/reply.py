@@ -24,12 +24,13 @@ def reply_headers(reply: Reply, call: Call, own_headers: Headers) -> Headers:
     return headers
 
 
-async def send_reply(reply: Reply, call: Call, send: Send, own_headers: Headers) -> None:
+async def send_reply(reply: Reply, call: Call, send: Send, own_headers: Headers, *, path: str = "") -> None:
+    """`path`: whose callers read it."""
     headers = reply_headers(reply, call, own_headers)
     if reply.body is not None:
         await send_answer(send, 200, headers, reply.body)
     elif reply.chunks is not None and call.request.is_streaming:
-        await relay(reply.chunks, headers, send)
+        await relay(reply.chunks, headers, send, path)
     elif reply.chunks is not None:
         body = b"".join([chunk async for chunk in reply.chunks])
         await send_answer(send, 200, [*headers, _length(body)], body)

@@ -11,6 +11,7 @@ import msgspec
 
 from gatewayz.responses.fields import FIELDS
 
+_BOUND, _OLD_BOUND = "max_completion_tokens", "max_tokens"
 _EXACT = 2**53
 """From here on a double no longer tells one integer from the next."""
 
@@ -43,6 +44,8 @@ def canonical(fields: Mapping[str, Any]) -> bytes:
     for name, value in fields.items():
         if value is None:
             continue
+        if name == _OLD_BOUND and fields.get(_BOUND) is None:
+            name = _BOUND  # noqa: PLW2901  the same by its former name
         field = FIELDS.get(name)
         if field is None:
             kept[name] = value

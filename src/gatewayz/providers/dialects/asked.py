@@ -64,6 +64,7 @@ class ToolCall(Struct, frozen=True, kw_only=True):
     type: str = "function"
     function: Called | None = None
     extra_content: Any = None
+    cache_control: Any = None
 
 
 class Thought(Struct, frozen=True, kw_only=True):
@@ -77,12 +78,15 @@ class Thought(Struct, frozen=True, kw_only=True):
 
 
 class Message(Struct, frozen=True, kw_only=True):
+    """`is_error`: of a tool's result, where its caller can say so, as Anthropic's can."""
+
     role: str
     content: str | list[Part] | None = None
     refusal: str | None = None
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
     reasoning_details: list[Thought] | None = None
+    is_error: bool | None = None
     cache_control: Any = None
 
     def parts(self) -> list[Part]:

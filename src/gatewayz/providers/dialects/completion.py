@@ -15,11 +15,17 @@ _encode = msgspec.json.encode
 
 
 class Piece(Struct, frozen=True):
-    """What the answer number `choice` has more of now: a delta in OpenAI's form, or the reason why it is finished."""
+    """What the answer number `choice` has more of now: a delta in OpenAI's form, or the reason why it is finished.
+    `stopped_by`: the caller's stop sequence that was the reason; OpenAI does not tell it, vLLM calls it `stop_reason`.
+    """
 
     delta: dict[str, Any] = {}
     choice: int = 0
     finish: str | None = None
+    stopped_by: str | None = None
+
+    def ending(self) -> dict[str, Any]:
+        return {"stop_reason": self.stopped_by} if self.stopped_by is not None else {}
 
 
 class Counts(Struct, frozen=True, kw_only=True):
@@ -54,7 +60,7 @@ class Head(Struct, frozen=True):
 
     def event(self, piece: Piece) -> bytes:
         choice = {"index": piece.choice, "delta": piece.delta, "finish_reason": piece.finish}
-        return self._event([choice])
+        return self._event([choice | piece.ending()])
 
     def usage_event(self, counts: Counts) -> bytes:
         return self._event([], counts.form())
@@ -80,8 +86,9 @@ def _choice(number: int, pieces: Sequence[Piece]) -> dict[str, Any]:
         _join(message, piece.delta)
     for call in message.get("tool_calls", ()):
         del call["index"]
-    finish = next((piece.finish for piece in reversed(pieces) if piece.finish), "stop")
-    return {"index": number, "message": message, "logprobs": None, "finish_reason": finish}
+    ending = next((piece for piece in reversed(pieces) if piece.finish), Piece(finish="stop"))
+    choice = {"index": number, "message": message, "logprobs": None, "finish_reason": ending.finish}
+    return choice | ending.ending()
 
 
 def _join(form: dict[str, Any], delta: dict[str, Any]) -> None:

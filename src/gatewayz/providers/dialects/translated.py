@@ -124,7 +124,7 @@ class _Writer:
         if piece.choice in self._begun:
             return piece
         self._begun.add(piece.choice)
-        return Piece({"role": "assistant", **piece.delta}, piece.choice, piece.finish)
+        return Piece({"role": "assistant", **piece.delta}, piece.choice, piece.finish, piece.stopped_by)
 
 
 def _read(attempt: ChatAttempt, read: Callable[[T], Sequence[Piece]], said: T) -> Sequence[Piece]:

@@ -53,6 +53,7 @@ class _Message(Struct, frozen=True):
     id: str | None = None
     content: list[_Block] = []
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     usage: _Usage = _Usage()
 
 
@@ -63,6 +64,7 @@ class _Delta(Struct, frozen=True):
     signature: str = ""
     partial_json: str = ""
     stop_reason: str | None = None
+    stop_sequence: str | None = None
 
 
 class _Event(Struct, frozen=True):
@@ -96,7 +98,7 @@ class MessageReader:
             pieces += self._opened(index, block)
             if index in self._calls:
                 pieces += self._argued(index, bytes(block.input).decode())
-        return [*pieces, self._finished(message.stop_reason)]
+        return [*pieces, self._finished(message.stop_reason, message.stop_sequence)]
 
     def event(self, event: ServerEvent) -> Sequence[Piece]:
         read = self._decoded(event.data, _Event)
@@ -112,7 +114,7 @@ class MessageReader:
             case "message_delta":
                 self._count(read.usage)
                 if read.delta.stop_reason is not None:
-                    return [self._finished(read.delta.stop_reason)]
+                    return [self._finished(read.delta.stop_reason, read.delta.stop_sequence)]
             case "message_stop":
                 self._is_ended = True
             case "error":
@@ -172,9 +174,9 @@ class MessageReader:
         self._has_arguments.add(index)
         return [_calling({"index": self._calls[index], "function": {"arguments": text}})]
 
-    def _finished(self, reason: str) -> Piece:
+    def _finished(self, reason: str, stopped_by: str | None) -> Piece:
         self._is_finished = True
-        return Piece(finish=FINISH.get(reason, "stop"))
+        return Piece(finish=FINISH.get(reason, "stop"), stopped_by=stopped_by)
 
     def _count(self, usage: _Usage) -> None:
         """The counts of later events are those of all so far."""

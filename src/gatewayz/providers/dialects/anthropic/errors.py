@@ -6,7 +6,7 @@ from gatewayz.core.errors import GatewayzError
 from gatewayz.providers.dialects.chat import ChatAttempt
 from gatewayz.providers.dialects.fault import blamed, error_in, failed
 
-_STATUS = {
+STATUS = {
     "invalid_request_error": 400,
     "authentication_error": 401,
     "billing_error": 402,
@@ -18,7 +18,7 @@ _STATUS = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-"""Of an error inside a stream, which has no status of its own."""
+"""By an error's type, for one inside a stream, which has no status of its own."""
 _CALLERS_FAULT = (400, 413, 422)
 _OUR_BALANCE = "credit balance is too low"
 """Anthropic blames the request where our account there is empty."""
@@ -33,7 +33,7 @@ def error_of(attempt: ChatAttempt, body: bytes, status: int | None = None) -> Ga
     """`status` None: it came inside a stream."""
     detail = error_in(body, Detail)
     if status is None:
-        status, what = _STATUS.get(detail.type, 500), f"broke off with {detail.type or 'an error'!r}"
+        status, what = STATUS.get(detail.type, 500), f"broke off with {detail.type or 'an error'!r}"
     else:
         what = f"answered {status}{f' ({detail.type})' if detail.type else ''}"
     if _OUR_BALANCE in detail.message:

@@ -55,20 +55,22 @@ def _system(attempt: ChatAttempt, message: Message) -> list[Block]:
 
 
 def _assistant(attempt: ChatAttempt, message: Message) -> list[Block]:
-    blocks = [*_thoughts(message), *_content(attempt, message)]
+    blocks = [*thinking_blocks(message.reasoning_details or ()), *_content(attempt, message)]
     if message.refusal:
         blocks.append({"type": "text", "text": message.refusal})
     for call in message.tool_calls or ():
         if call.function is None:
             raise not_supported(attempt, "messages", "has no tools without a schema", "describe them as functions")
-        blocks.append({"type": "tool_use", "id": call.id, "name": call.function.name, "input": arguments_of(call)})
+        marker = {} if call.cache_control is None else {"cache_control": call.cache_control}
+        function = {"name": call.function.name, "input": arguments_of(call)}
+        blocks.append({"type": "tool_use", "id": call.id, **function, **marker})
     return blocks
 
 
-def _thoughts(message: Message) -> list[Block]:
+def thinking_blocks(thoughts: Sequence[Thought]) -> list[Block]:
     """Those of a Claude: without its signature it takes no thought back."""
     by_index: dict[int, list[Thought]] = {}
-    for number, piece in enumerate(message.reasoning_details or ()):
+    for number, piece in enumerate(thoughts):
         by_index.setdefault(-number - 1 if piece.index is None else piece.index, []).append(piece)
     return [block for pieces in by_index.values() if (block := _thought(pieces)) is not None]
 
@@ -89,6 +91,8 @@ def _result(attempt: ChatAttempt, message: Message) -> Block:
     block: Block = {"type": "tool_result", "tool_use_id": message.tool_call_id}
     if content := _content(attempt, message):
         block["content"] = content
+    if message.is_error:
+        block["is_error"] = True
     if message.cache_control is not None:
         block["cache_control"] = message.cache_control
     return block

@@ -3,7 +3,9 @@
 import re
 from typing import Any
 
-from gatewayz.providers.dialects.asked import Asked
+from msgspec import Struct
+
+from gatewayz.providers.dialects.asked import Asked, read
 from gatewayz.providers.dialects.chat import ChatAttempt
 from gatewayz.providers.dialects.effort import Wish, wish_of
 from gatewayz.providers.dialects.fault import not_supported
@@ -17,6 +19,11 @@ SHARES = {"minimal": 0.1, "low": 0.2, "medium": 0.5, "high": 0.8, "xhigh": 0.95}
 """Of what the answer may have, by effort, for those who are told tokens."""
 EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "max"}
 
+
+class _Thinking(Struct, frozen=True):
+    type: str = ""
+
+
 _VERSION = re.compile(r"claude-[a-z]+-(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
 
 
@@ -25,8 +32,9 @@ def thinking_of(attempt: ChatAttempt, asked: Asked, most: int) -> tuple[Any, dic
     `most`: the tokens that the answer may have, thoughts included.
     """
     if (native := asked.raw("thinking")) is not None:
-        asked.leave_out(("reasoning_effort", "reasoning"))
-        return native, {}
+        wish = wish_of(asked)
+        is_adaptive = read("thinking", native, _Thinking).type == "adaptive"
+        return native, {"effort": EFFORTS[wish.effort]} if is_adaptive and wish is not None and wish.is_on else {}
     wish = wish_of(asked)
     if wish is None:
         return None, {}
