@@ -5,8 +5,6 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 FAST   := tests/unit tests/property tests/architecture
-# A module's tests share a gateway, so they stay together.
-PYTEST := $(BIN)/pytest -q --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup serve check test audit servers browser simulate chaos bench peers peers-litellm lock docs clean
@@ -40,7 +38,7 @@ check: $(VENV)/dev ## the fast part of the tests: linters, types, layers, unit t
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) $(FAST)
+	$(BIN)/pytest -q --numprocesses 2 --dist loadfile $(FAST)
 
 .servers/made: tests/support/fetch_servers
 	@echo "fetching the Redis, Valkey and Prometheus of Debian into .servers ..."
@@ -51,9 +49,10 @@ servers: .servers/made ## fetch other versions of Redis, and Prometheus, into .s
 browser: ## install Debian's Chromium and its driver, for the tests of the dashboard, where they are missing
 	@tests/support/install_browser
 
-# In CI nothing may be missing; elsewhere what is not found is skipped.
+# In CI nothing may be missing; elsewhere what is not found is skipped. Faults are timed: those tests have the machine
+# to themselves.
 test: check $(if $(CI),.servers/made browser) ## everything: the fast part, then real servers and SDKs
-	$(PYTEST) tests $(FAST:%=--ignore=%)
+	$(BIN)/pytest -q tests $(FAST:%=--ignore=%)
 
 simulate: $(VENV)/dev ## the cache in a simulated world: a million steps over ten thousand seeds, some minutes
 	$(BIN)/python -m tests.simulation --seeds 10000 --steps 100
