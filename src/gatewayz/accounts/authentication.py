@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from gatewayz.accounts.digest import KeyDigester
 from gatewayz.accounts.errors import invalid_key
@@ -62,11 +62,11 @@ class Authentication:
         now = self._clock.now()
         if principal is None:
             raise invalid_key()
-        if principal.expires_at is not None and principal.expires_at <= now:
-            self.refused["expired"] += 1
+        if (fault := _fault(principal, scope, now)) is not None:
+            self.refused[fault] += 1
+        if fault == "expired":
             raise invalid_key()
-        if scope is not None and scope not in principal.scopes:
-            self.refused["scope"] += 1
+        if fault == "scope":
             raise ScopeMissing(f"this API key lacks the scope {scope!r}; use one that was made with it")
         if principal.networks:
             self._check_address(principal, address() if address is not None else None)
@@ -79,10 +79,8 @@ class Authentication:
         if not secret or len(secret) > LONGEST_KEY:
             return None
         principal = self._cache.peek(API_KEY, self._digester.digest(secret))
-        if principal is None or principal.networks or scope not in principal.scopes:
-            return None
         now = self._clock.now()
-        if principal.expires_at is not None and principal.expires_at <= now:
+        if principal is None or principal.networks or _fault(principal, scope, now) is not None:
             return None
         return principal.at(now)
 
@@ -116,6 +114,15 @@ class Authentication:
                 f"this API key may not be used from {address or 'an unknown address'}; its networks are set where the "
                 "key is managed"
             )
+
+
+def _fault(principal: Principal, scope: str | None, now: float) -> Literal["expired", "scope"] | None:
+    """Why the key will not do, from wherever it is used; a word of REFUSALS."""
+    if principal.expires_at is not None and principal.expires_at <= now:
+        return "expired"
+    if scope is not None and scope not in principal.scopes:
+        return "scope"
+    return None
 
 
 def authorize_model(principal: Principal, model: str) -> None:
