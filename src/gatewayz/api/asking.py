@@ -20,11 +20,12 @@ from gatewayz.inference.service import Call
 
 
 class Asked(Struct, frozen=True):
-    """A request whose caller may ask for its models. `body`: as it came."""
+    """A request whose caller may ask for its models. `body`: as it came; `chat`: what the request was read from."""
 
     caller: Principal
     request: ChatRequest
     body: bytes
+    chat: bytes
     preferences: Preferences
 
     def call(self, generation: str) -> Call:
@@ -32,9 +33,13 @@ class Asked(Struct, frozen=True):
             caller=self.caller,
             generation=generation,
             request=self.request,
-            body=self.body,
+            body=self.chat,
             preferences=self.preferences,
         )
+
+
+def _as_it_came(body: bytes) -> bytes:
+    return body
 
 
 class Asking:
@@ -47,16 +52,26 @@ class Asking:
         self._providers = providers
         self._max_body = max_body
 
-    async def asked(self, scope: Scope, receive: Receive, parse: Callable[[bytes], ChatRequest]) -> Asked:
-        """Raises GatewayzError where the key, the body or the models will not do."""
+    async def asked(
+        self,
+        scope: Scope,
+        receive: Receive,
+        parse: Callable[[bytes], ChatRequest],
+        *,
+        translate: Callable[[bytes], bytes] = _as_it_came,
+    ) -> Asked:
+        """`translate`: makes of the body what `parse` can read. Raises GatewayzError where the key, the body or the
+        models will not do.
+        """
         caller = await self._callers.caller(scope, INFERENCE)
         body = await read_body(scope, receive, self._max_body)
-        request = parse(body)
+        chat = translate(body)
+        request = parse(chat)
         course().is_stream = request.is_streaming
         preferences = preferences_of(request.body, self._providers)
         for model in (request.model, *preferences.models):
             authorize_model(caller, model)
-        return Asked(caller, request, body, preferences)
+        return Asked(caller, request, body, chat, preferences)
 
     async def run(  # noqa: PLR0917  ASGI's three, and what goes with every answer
         self, asked: Asked, answer: Run, scope: Scope, receive: Receive, send: Send, own_headers: Headers

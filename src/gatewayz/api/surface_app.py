@@ -2,18 +2,18 @@
 
 from collections.abc import AsyncIterator, Mapping
 
-import msgspec
 from msgspec.structs import replace
 
 from gatewayz.api.answer import Headers, Receive, Scope, Send
-from gatewayz.api.asking import Asked, Asking
+from gatewayz.api.asking import Asking
 from gatewayz.api.error_forms import MESSAGES, RESPONSES
 from gatewayz.api.reply import send_reply
-from gatewayz.inference.model import ChatRequest, parse_chat_request
+from gatewayz.inference.model import parse_chat_request
 from gatewayz.inference.replies import EVENTS, JSON, Replies, Reply
 from gatewayz.inference.surfaces.messages.surface import MessagesSurface
 from gatewayz.inference.surfaces.responses.surface import ResponsesSurface
 from gatewayz.inference.surfaces.surface import Answering, Events, Surface
+from gatewayz.providers.dialects.upstream import resumed
 from gatewayz.responses.key import Tenant
 from gatewayz.responses.plan import Plans
 
@@ -39,18 +39,13 @@ class SurfaceApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send, own_headers: Headers) -> None:
         """Answer; raises GatewayzError before anything is sent, for the caller to send."""
         surface = SURFACES[scope["path"]]
-
-        def parse(body: bytes) -> ChatRequest:
-            return parse_chat_request(surface.chat(body))
-
-        asked = await self._asking.asked(scope, receive, parse)
+        asked = await self._asking.asked(scope, receive, parse_chat_request, translate=surface.chat)
         answering = surface.answering(asked.body)
-        as_chat = _as_chat(asked)
         tenant = Tenant(asked.caller.account_id, asked.caller.key_id)
         plan = self._plans.of(tenant, asked.request.values, scope["headers"])
 
         async def answer(send: Send, generation: str) -> None:
-            call = as_chat.call(generation)
+            call = asked.call(generation)
             async with self._replies.reply(call, plan) as reply:
                 told = await _told(reply, answering, is_streaming=call.request.is_streaming)
                 await send_reply(told, call, send, own_headers, path=scope["path"])
@@ -58,22 +53,13 @@ class SurfaceApp:
         await self._asking.run(asked, answer, scope, receive, send, own_headers)
 
 
-def _as_chat(asked: Asked) -> Asked:
-    """With the body that a chat of it would have: what it may cost is told by that."""
-    return replace(asked, body=msgspec.json.encode(asked.request.body))
-
-
 async def _told(reply: Reply, answering: Answering, *, is_streaming: bool) -> Reply:
     """The same in the caller's form."""
-    chunks = _one(reply.body or b"") if reply.chunks is None else reply.chunks
+    chunks = resumed(reply.body or b"") if reply.chunks is None else reply.chunks
     if is_streaming:
         return replace(reply, content_type=EVENTS, body=None, chunks=_events(answering.events(), chunks))
     whole = answering.whole(b"".join([chunk async for chunk in chunks]))
     return replace(reply, content_type=JSON, body=whole, chunks=None)
-
-
-async def _one(body: bytes) -> AsyncIterator[bytes]:
-    yield body
 
 
 async def _events(events: Events, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
