@@ -5,17 +5,14 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from tests.support.listening import listening
 from tests.support.patience import PATIENCE
 
-from gatewayz.api.answer import send_json, written
-from gatewayz.api.config import DrainConfig
-from gatewayz.api.draining import Drain
+from gatewayz.api.answer import send_json, whole_answer
 from gatewayz.api.exchange import read_body
 from gatewayz.api.prompt_protocol import PromptProtocol
-from gatewayz.api.server import Server, server_config
-from gatewayz.core.clock import SystemClock
 
-SHORT = written(200, [(b"content-length", b"5")], b"short")
+SHORT = whole_answer(200, [(b"content-length", b"5")], b"short")
 POST = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nbody"
 
 
@@ -52,16 +49,8 @@ def door() -> Door:
 
 @pytest.fixture
 async def port(door: Door) -> AsyncIterator[int]:
-    drain = Drain(DrainConfig(limit=1), SystemClock())
-    server = Server(server_config(door, protocol=Impatient), drain)
-    server.config.port = 0
-    server.config.timeout_keep_alive = 0
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.wait({serving}, timeout=0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    drain.begin()
-    await serving
+    async with listening(door, Impatient, keep_alive=0) as port:
+        yield port
 
 
 async def answer_to(port: int, request: bytes = POST) -> bytes:

@@ -6,14 +6,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.support.listening import listening
 
 from gatewayz.api.answer import send_json
-from gatewayz.api.config import DrainConfig
-from gatewayz.api.draining import Drain
 from gatewayz.api.exchange import read_body
 from gatewayz.api.protocol import BoundedProtocol
-from gatewayz.api.server import Server, server_config
-from gatewayz.core.clock import SystemClock
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: a\r\n"
 
@@ -37,15 +34,8 @@ async def polite(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401  
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    drain = Drain(DrainConfig(limit=1), SystemClock())
-    server = Server(server_config(polite, protocol=Impatient), drain)
-    server.config.port = 0
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.wait({serving}, timeout=0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    drain.begin()
-    await serving
+    async with listening(polite, Impatient) as port:
+        yield port
 
 
 async def answer_to(port: int, *pieces: bytes) -> bytes:
