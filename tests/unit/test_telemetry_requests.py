@@ -10,9 +10,9 @@ from structlog.testing import capture_logs
 
 from gatewayz.core.course import ANSWERED, Course, attempting, awaited, course, follow, waiting
 from gatewayz.core.errors import ProviderFailed
-from gatewayz.core.tally import OTHER, Histogram, Names
+from gatewayz.core.tally import MOST_MODELS, OTHER, Histogram, Names
 from gatewayz.telemetry.request_lines import RequestLines
-from gatewayz.telemetry.requests import MOST_MODELS, Requests, RequestsCollector
+from gatewayz.telemetry.requests import Requests, RequestsCollector
 
 SCOPE = {"method": "POST", "path": "/v1/chat/completions"}
 

@@ -1,6 +1,5 @@
 """Keys that accounts have at providers themselves: kept sealed, and opened for the one request that needs them."""
 
-import difflib
 import re
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
@@ -19,6 +18,7 @@ from gatewayz.accounts.sealing import NotOpened, Sealed, Sealer
 from gatewayz.cache.cache import Cache
 from gatewayz.core.errors import InvalidRequest
 from gatewayz.core.ids import AccountId, random_id
+from gatewayz.core.nearest import hint
 from gatewayz.storage.audit import BY_COMMAND, Act
 
 log = structlog.get_logger("gatewayz.accounts")
@@ -128,10 +128,9 @@ class ProviderKeys:
     def _check_provider(self, provider: str) -> None:
         if provider in self._providers:
             return
-        nearest = difflib.get_close_matches(provider, self._providers, n=1)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else "GET /v1/providers lists them"
+        nearest = hint(provider, self._providers, otherwise="GET /v1/providers lists them")
         raise InvalidRequest(
-            f"{provider[:80]!r} is no provider that can be asked with a key of one's own; {hint}", param="provider"
+            f"{provider[:80]!r} is no provider that can be asked with a key of one's own; {nearest}", param="provider"
         )
 
 

@@ -42,7 +42,7 @@ async def send_answer(send: Send, status: int, headers: Headers, body: bytes) ->
     await send({"type": "http.response.body", "body": body})
 
 
-def written(status: int, headers: Headers, body: bytes) -> bytes:
+def whole_answer(status: int, headers: Headers, body: bytes) -> bytes:
     """A whole answer as it stands on the wire."""
     head = b"".join([b"%b: %b\r\n" % header for header in headers])
     return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, _PHRASES[status], head, body)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from gatewayz.accounts.scopes import INFERENCE
-from gatewayz.api.answer import REQUEST_ID, Scope, written
+from gatewayz.api.answer import REQUEST_ID, Scope, whole_answer
 from gatewayz.api.asking import Asked
 from gatewayz.api.callers import Callers
 from gatewayz.api.once import NAME
@@ -78,7 +78,7 @@ class AtOnce:
                 return
             course.began_to_answer(200)
             course.is_stream = call.request.is_streaming
-            done(written(200, reply_headers(reply, call, [(REQUEST_ID, course.request_id.encode())]), reply.body))
+            done(whole_answer(200, reply_headers(reply, call, [(REQUEST_ID, course.request_id.encode())]), reply.body))
 
         self._replies.recall(call, entry, course, replied)
         return True

@@ -19,7 +19,7 @@ from gatewayz.cache.scope import tag_of
 from gatewayz.catalog.repository import CATALOG, PROVIDER_CATALOG
 from gatewayz.core.errors import ErrorKind, GatewayzError, InvalidRequest
 from gatewayz.inference.preferences import check_slug
-from gatewayz.storage.audit import AuditLog
+from gatewayz.storage.audit import Act, AuditLog
 
 _AIMS = ("cache_type", "gateway", "tag", "account", "model", "prefix")
 _DIGEST_OR_ID = re.compile("[0-9]{1,19}|[0-9a-f]{64}")
@@ -68,16 +68,21 @@ def clearing_routes(callers: Callers, cache: Cache, audit: AuditLog, configured:
                 raise InvalidRequest("'gateway' stands in the query and in the body: leave one out", param="gateway")
             form = form.model_copy(update={"gateway": gateway})
         try:
-            cleared = await clear_what(cache, form, configured)
+            return await clear_noted(cache, audit, form, configured, act_of(request, form.reason))
         except UnknownEntity as error:
             raise GatewayzError(str(error), param="cache_type", kind=ErrorKind.NOT_FOUND) from error
-        await audit.record(act_of(request, form.reason), "cache.clear", target_of(form), cleared)
-        return cleared_form(cleared)
 
     return router
 
 
-def cleared_form(cleared: Cleared) -> ClearedForm:
+async def clear_noted(
+    cache: Cache, audit: AuditLog, form: ClearForm, configured: Collection[str], act: Act
+) -> ClearedForm:
+    """Returns once no worker serves what the form names, and the audit log says so. Raises InvalidRequest and
+    UnknownEntity.
+    """
+    cleared = await _clear(cache, form, configured)
+    await audit.record(act, "cache.clear", _target(form), cleared)
     return ClearedForm(
         cleared=tuple(tag_of(name) or name for name in cleared.entities),
         entries=cleared.entries,
@@ -88,7 +93,7 @@ def cleared_form(cleared: Cleared) -> ClearedForm:
     )
 
 
-def target_of(form: ClearForm) -> str:
+def _target(form: ClearForm) -> str:
     """What is cleared, in a word for the audit log. What stands in the place of a digest may be the
     secret itself.
     """
@@ -99,8 +104,7 @@ def target_of(form: ClearForm) -> str:
     return " ".join(f"{name}={value}" for name, value in said.items())
 
 
-async def clear_what(cache: Cache, form: ClearForm, configured: Collection[str]) -> Cleared:
-    """Returns once no worker serves what the form names. Raises InvalidRequest and UnknownEntity."""
+async def _clear(cache: Cache, form: ClearForm, configured: Collection[str]) -> Cleared:
     _check(form)
     await _check_gateway(cache, form, configured)
     tag = form.tag

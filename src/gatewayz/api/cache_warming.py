@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request
 from msgspec import Struct
+from msgspec.structs import asdict
 from pydantic import Field
 
 from gatewayz.api.admin.forms import Form, Reason
@@ -87,7 +88,7 @@ def warming_routes(callers: Callers, cache: Cache, audit: AuditLog) -> APIRouter
             loads=loads_after - loads,
             bytes=max(0, size_after - size),
             seconds=perf_counter() - began,
-            steps=[WarmedForm.Step(**{name: getattr(each, name) for name in each.__struct_fields__}) for each in steps],
+            steps=[WarmedForm.Step(**asdict(each)) for each in steps],
         )
 
     return router

@@ -7,6 +7,7 @@ from gatewayz.api.errors import STATUS, error_body, written
 from gatewayz.core.course import course
 from gatewayz.core.errors import ErrorKind, GatewayzError
 from gatewayz.providers.dialects.anthropic.errors import STATUS as ANTHROPICS
+from gatewayz.providers.dialects.sse import named_event
 
 MESSAGES = "/v1/messages"
 RESPONSES = "/v1/responses"
@@ -33,7 +34,7 @@ def body_for(path: str, error: GatewayzError) -> bytes:
 def event_for(path: str, error: GatewayzError) -> bytes:
     """What tells it in the middle of a stream."""
     if _is_anthropics(path) or path == RESPONSES:
-        return b"event: error\ndata: %b\n\n" % (_anthropics(error) if _is_anthropics(path) else _of_responses(error))
+        return named_event("error", _anthropics(error) if _is_anthropics(path) else _of_responses(error))
     return b"data: %b\n\n" % error_body(error)
 
 

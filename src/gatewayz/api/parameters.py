@@ -1,6 +1,5 @@
 """Query parameters as data: read by one parser, shown in the OpenAPI document, named in every error."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -8,6 +7,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote_plus
 
 from gatewayz.core.errors import InvalidRequest
+from gatewayz.core.nearest import hint
 
 _MAX_QUERY = 4096
 
@@ -144,9 +144,8 @@ class Query:
 
 def unknown_name(what: str, name: str, known: Mapping[str, object] | Sequence[str]) -> str:
     """A sentence that says what is unknown and names the nearest that is known, else a few that are."""
-    nearest = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(sorted(known)[:20]) or 'none'}"
-    return f"unknown {what} {name[:80]!r}; {hint}"
+    nearest = hint(name, known, otherwise=f"known: {', '.join(sorted(known)[:20]) or 'none'}")
+    return f"unknown {what} {name[:80]!r}; {nearest}"
 
 
 def _pairs(query: bytes) -> dict[str, str]:

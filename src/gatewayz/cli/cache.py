@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from typing import Annotated, TypeVar
 
 import typer
+from msgspec.structs import asdict
 from pydantic import ValidationError
 
 from gatewayz.api.admin.forms import Form
-from gatewayz.api.cache_clearing import ClearedForm, ClearForm, clear_what, cleared_form
-from gatewayz.api.cache_clearing import target_of as cleared_target
-from gatewayz.api.cache_warming import Warmed, WarmForm, list_wanted, sum_of, warm_one
-from gatewayz.api.cache_warming import target_of as warmed_target
+from gatewayz.api.cache_clearing import ClearForm, clear_noted
+from gatewayz.api.cache_warming import Warmed, WarmForm, list_wanted, sum_of, target_of, warm_one
 from gatewayz.app import Parts, assembled
 from gatewayz.cache.errors import UnknownEntity
 from gatewayz.cache.explanation import Explanation
@@ -51,7 +50,7 @@ def explain(
             sys.exit(NO_SUCH_ENTITY)
         if as_json:
             # This process has a memory of its own, of which nobody wants to know.
-            output.json({name: value for name, value in _fields(explanation).items() if name not in _OF_A_WORKER})
+            output.json({name: value for name, value in asdict(explanation).items() if name not in _OF_A_WORKER})
         else:
             output.results.print(table(("what", "says"), _rows(explanation)))
 
@@ -86,7 +85,8 @@ def clear(
     with output.explaining_errors():
         form = _form(ClearForm, asked)
         try:
-            cleared = with_parts(lambda parts: _cleared(parts, form))
+            act = Act("cli", form.reason)
+            cleared = with_parts(lambda parts: clear_noted(parts.cache, parts.audit, form, parts.providers, act))
         except UnknownEntity as error:
             output.say(f"error: {error}")
             sys.exit(NO_SUCH_ENTITY)
@@ -135,12 +135,6 @@ def _form(kind: type[F], asked: Mapping[str, object]) -> F:
         raise InvalidRequest(f"{first['loc'][0]!r}: {first['msg']}", param=str(first["loc"][0])) from error
 
 
-async def _cleared(parts: Parts, form: ClearForm) -> ClearedForm:
-    cleared = await clear_what(parts.cache, form, parts.providers)
-    await parts.audit.record(Act("cli", form.reason), "cache.clear", cleared_target(form), cleared)
-    return cleared_form(cleared)
-
-
 async def _warmed(parts: Parts, form: WarmForm, output: Output) -> list[Warmed]:
     wanted = await list_wanted(parts.cache, form)
     steps = []
@@ -150,7 +144,7 @@ async def _warmed(parts: Parts, form: WarmForm, output: Output) -> list[Warmed]:
             progress.update(task, description=f"warming {name}")
             steps.append(await warm_one(parts.cache, name, key))
             progress.advance(task)
-    await parts.audit.record(Act("cli", form.reason), "cache.warm", warmed_target(form), sum_of(steps))
+    await parts.audit.record(Act("cli", form.reason), "cache.warm", target_of(form), sum_of(steps))
     return steps
 
 
@@ -165,10 +159,6 @@ _OF_A_WORKER = ("l1", "last_invalidation", "is_loading_here", "learned_ttl")
 async def _explained(place: Installation, entity: str, key: str) -> Explanation:
     async with assembled(place.settings) as parts:
         return await parts.cache.explain_text(entity, key)
-
-
-def _fields(explanation: Explanation) -> dict[str, object]:
-    return {name: getattr(explanation, name) for name in explanation.__struct_fields__}
 
 
 def _rows(explanation: Explanation) -> list[tuple[str, str]]:

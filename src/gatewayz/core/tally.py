@@ -4,6 +4,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 OTHER = "other"
+MOST_MODELS = 300
+"""That labels tell apart. A catalog has thousands; a worker serves few of them."""
 
 
 class Names:

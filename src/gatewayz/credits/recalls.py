@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import asyncpg
 import structlog
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from gatewayz.core.errors import Unavailable
 from gatewayz.core.ids import AccountId, ApiKeyId
@@ -144,15 +145,4 @@ def _columns(noted: Mapping[Recall, Sequence[Times]]) -> list[list[object]]:
 def _charges(noted: Mapping[Recall, Sequence[Times]]) -> Iterator[Charge]:
     for recall, times in noted.items():
         for request_id, ended_at, latency in times:
-            yield Charge(
-                request_id=request_id,
-                account_id=recall.account_id,
-                key_id=recall.key_id,
-                model=recall.model,
-                provider=recall.provider,
-                native_id=recall.native_id,
-                ended_at=ended_at,
-                cache_status=recall.cache_status,
-                is_stream=recall.is_stream,
-                latency=latency,
-            )
+            yield Charge(request_id=request_id, ended_at=ended_at, latency=latency, **asdict(recall))

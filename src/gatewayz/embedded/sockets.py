@@ -8,16 +8,14 @@ import os
 import stat
 from pathlib import Path
 
+from gatewayz.core.socket_paths import SHORT_PLACE, is_short_enough
 from gatewayz.embedded.errors import UnusableDirectory
 from gatewayz.embedded.unprivileged import Account
 
 _LONGEST_NAME = ".s.PGSQL.5432"
-_MAX_PATH_BYTES = 100  # the kernel's limit is 104 on macOS and 108 on Linux, with a closing zero
-# Not $TMPDIR: two processes that share a data directory must agree, and it must be short.
-_SHORT_PLACE = Path("/tmp")  # noqa: S108  the name is checked for its owner before it is used
 
 
-def socket_directory(data_dir: Path, account: Account, *, short_place: Path = _SHORT_PLACE) -> Path:
+def socket_directory(data_dir: Path, account: Account, *, short_place: Path = SHORT_PLACE) -> Path:
     """`<data_dir>/run` where that fits a socket address, else a short path under `short_place`.
 
     `data_dir` is absolute and resolved: the same directory gives the same answer in every process.
@@ -41,8 +39,8 @@ def make_socket_directory(directory: Path, account: Account) -> None:
 
 def _fits(directory: Path) -> bool:
     # PostgreSQL and asyncpg take a comma for the end of one directory in a list of them.
-    address = os.fsencode(directory / _LONGEST_NAME)
-    return len(address) < _MAX_PATH_BYTES and not set(address) & set(b',"')
+    address = directory / _LONGEST_NAME
+    return is_short_enough(address) and not set(os.fsencode(address)) & set(b',"')
 
 
 def _verify(directory: Path, account: Account) -> None:

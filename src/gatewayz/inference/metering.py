@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from gatewayz.core.unreadable import UNREADABLE
 from gatewayz.credits.pricing import Used
+from gatewayz.inference.told_usage import ToldUsage
 from gatewayz.providers.dialects.completion import Counts
 from gatewayz.responses.events import may_tell_usage, split_events
 
@@ -31,24 +32,8 @@ class Usage(Struct, frozen=True, kw_only=True):
         )
 
 
-class _Details(Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-
-
-class _CompletionDetails(Struct):
-    reasoning_tokens: int | None = None
-
-
-class _Counts(Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int | None = 0
-    prompt_tokens_details: _Details | None = None
-    completion_tokens_details: _CompletionDetails | None = None
-
-
 class _Body(Struct):
-    usage: _Counts | None = None
+    usage: ToldUsage | None = None
     choices: list[msgspec.Raw] | None = None
 
 
@@ -69,7 +54,7 @@ def usage_of(body: bytes) -> Usage | None:
 def usage_told(usage: object) -> Usage | None:
     """What the decoded member `usage` of an answer says; None where it says nothing that can be read."""
     try:
-        return _usage(msgspec.convert(usage, _Counts, strict=False))
+        return _usage(msgspec.convert(usage, ToldUsage, strict=False))
     except msgspec.ValidationError:
         return None
 
@@ -172,16 +157,8 @@ def _read(body: bytes) -> _Body | None:
         return None
 
 
-def _usage(counts: _Counts) -> Usage:
-    details = counts.prompt_tokens_details or _Details()
-    answer = counts.completion_tokens_details or _CompletionDetails()
-    return _bounded(
-        counts.prompt_tokens,
-        counts.completion_tokens or 0,
-        details.cached_tokens or 0,
-        details.cache_write_tokens or 0,
-        answer.reasoning_tokens or 0,
-    )
+def _usage(told: ToldUsage) -> Usage:
+    return _bounded(told.prompt_tokens, told.completion, told.cached, told.cache_write, told.reasoning)
 
 
 def _bounded(prompt: int, completion: int, cached: int, cache_write: int, reasoning: int) -> Usage:

@@ -10,13 +10,11 @@ from prometheus_client.registry import Collector
 from gatewayz.catalog.model import Offer
 from gatewayz.core.course import course
 from gatewayz.core.money import NANO_PER_USD, NanoUsd
-from gatewayz.core.tally import Names
+from gatewayz.core.tally import MOST_MODELS, Names
 from gatewayz.inference.metering import Usage
 
 AttemptCounts = Counter[tuple[str, str]]
 """By provider and outcome."""
-
-MOST_MODELS = 300
 
 
 class AttemptsCollector(Collector):

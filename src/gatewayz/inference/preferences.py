@@ -1,6 +1,5 @@
 """Which providers a request wants, and which models instead of its own: the fields `provider` and `models`."""
 
-import difflib
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Literal, TypeVar
@@ -9,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from gatewayz.core.errors import InvalidRequest
+from gatewayz.core.nearest import hint
 
 T = TypeVar("T")
 
@@ -82,6 +82,5 @@ def check_slug(slug: str, field: str, known: Collection[str]) -> None:
     """Raises InvalidRequest that names the field, and the nearest slug that there is."""
     if slug in known:
         return
-    nearest = difflib.get_close_matches(slug, known, n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else "GET /v1/providers lists them"
-    raise InvalidRequest(f"{field!r} names {slug[:80]!r}, which is no provider; {hint}", param=field)
+    nearest = hint(slug, known, otherwise="GET /v1/providers lists them")
+    raise InvalidRequest(f"{field!r} names {slug[:80]!r}, which is no provider; {nearest}", param=field)

@@ -213,7 +213,7 @@ class Replies:
 
     def _recall(self, call: Call, entry: CachedAnswer, note: Note, of_request: Course) -> Recall:
         """That the answer is given again, as it is to be written down. Counts what that saves."""
-        origin, counts = entry.origin, self._counts
+        origin = entry.origin
         of_request.recalled(
             origin.provider,
             origin.model,
@@ -221,8 +221,7 @@ class Replies:
             saved_seconds=origin.seconds,
             age=self._clock.now() - entry.created,
         )
-        counts.saved_tokens += origin.prompt_tokens + origin.completion_tokens
-        counts.saved_cost += origin.cost
+        self._counts.saved_tokens += origin.prompt_tokens + origin.completion_tokens
         return Recall(
             call.caller.account_id,
             call.caller.key_id,

@@ -175,7 +175,7 @@ class JobsRepository:
         async with self._database.connection() as connection, connection.transaction():
             can_be_dry: bool | None = await connection.fetchval(_KNOWN, job)
             if can_be_dry is None:
-                raise NoSuchJob(f"there is no job {job!r}; `gatewayz jobs` lists them", param="name")
+                raise _no_such_job(job)
             if is_dry and not can_be_dry:
                 raise NoDryRun(f"{job!r} has no dry run: it cannot tell what it would do", param="dry_run")
             waiting: int | None = await connection.fetchval(_ASKED_ALREADY, job, is_dry)
@@ -198,7 +198,7 @@ class JobsRepository:
         """Raises NoSuchJob."""
         found = await self.list_states(job)
         if not found:
-            raise NoSuchJob(f"there is no job {job!r}; `gatewayz jobs` lists them", param="name")
+            raise _no_such_job(job)
         return found[0]
 
     async def list_runs(self, job: str, limit: int) -> list[Run]:
@@ -208,6 +208,10 @@ class JobsRepository:
     async def find_run(self, run: int) -> Run | None:
         row = await self._database.fetch_row(_RUN, run)
         return None if row is None else _run(row)
+
+
+def _no_such_job(job: str) -> NoSuchJob:
+    return NoSuchJob(f"there is no job {job!r}; `gatewayz jobs` lists them", param="name")
 
 
 def _run(row: Record) -> Run:

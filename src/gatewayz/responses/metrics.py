@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 class ResponsesCounts:
     """Of one worker. `requests`: by word and detail of `Cache-Status`. `not_kept`: answers, by why. `alone`: requests
-    that could not be shared over workers, by why. Saved: tokens and nano-dollars, by hits and by answers shared.
+    that could not be shared over workers, by why. Saved: tokens, by hits and by answers shared.
     """
 
     def __init__(self) -> None:
@@ -19,7 +19,6 @@ class ResponsesCounts:
         self.alone: Counter[str] = Counter()
         self.takeovers = 0
         self.saved_tokens = 0
-        self.saved_cost = 0
 
 
 class ResponsesCollector(Collector):

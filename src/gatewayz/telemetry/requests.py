@@ -8,13 +8,11 @@ from prometheus_client.registry import Collector
 
 from gatewayz.core.course import Course
 from gatewayz.core.money import NANO_PER_USD
-from gatewayz.core.tally import Histogram, Names
+from gatewayz.core.tally import MOST_MODELS, Histogram, Names
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 ADDED = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 AGES = (1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0, 604_800.0)
-MOST_MODELS = 300
-"""A catalog has thousands; a worker serves few of them."""
 NONE = "none"
 CUT = "cut"
 """The status of an answer that broke off."""

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gatewayz.core.socket_paths import SHORT_PLACE, is_short_enough
+
 _LONGEST_NAME = "9999.sock"
-_MAX_PATH_BYTES = 100  # the kernel's limit is 104 on macOS and 108 on Linux, with a closing zero
-_SHORT_PLACE = Path("/tmp")  # noqa: S108  what is made there has a name of its own and is nobody else's
 _PREFIX = "gatewayz-workers-"
 _OWNER = "owner.lock"
 
@@ -73,8 +73,8 @@ def run_directory(data_dir: Path) -> Iterator[Path]:
     place.mkdir(mode=0o711, parents=True, exist_ok=True)
     with _alone(place):
         _sweep(place)
-        is_short = len(os.fsencode(place / f"{_PREFIX}12345678" / _LONGEST_NAME)) < _MAX_PATH_BYTES
-        directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place if is_short else _SHORT_PLACE))
+        is_short = is_short_enough(place / f"{_PREFIX}12345678" / _LONGEST_NAME)
+        directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place if is_short else SHORT_PLACE))
         file = os.open(directory / _OWNER, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(file, fcntl.LOCK_EX)
     try:

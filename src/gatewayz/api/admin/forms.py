@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
+from msgspec.structs import asdict
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
 
 from gatewayz.accounts.limit_names import LIMIT_NAMES, NamedLimits
@@ -296,7 +297,7 @@ def new_key_form(record: ApiKeyRecord, secret: str) -> NewKeyShown:
 
 
 def _key_fields(record: ApiKeyRecord) -> dict[str, Any]:
-    fields = {name: getattr(record, name) for name in record.__struct_fields__}
+    fields = asdict(record)
     fields |= {name: list(fields[name]) for name in ("scopes", "models", "networks")}
     return {
         **fields,
@@ -306,8 +307,7 @@ def _key_fields(record: ApiKeyRecord) -> dict[str, Any]:
 
 
 def account_form(account: Account) -> AccountForm:
-    fields = {name: getattr(account, name) for name in account.__struct_fields__}
-    return AccountForm(**{**fields, "limits": dict(account.limits)})
+    return AccountForm(**{**asdict(account), "limits": dict(account.limits)})
 
 
 def trial_form(trial: Trial) -> TrialForm:
@@ -320,7 +320,7 @@ def trial_form(trial: Trial) -> TrialForm:
 
 
 def provider_key_form(record: ProviderKeyRecord) -> ProviderKeyForm:
-    return ProviderKeyForm(**{name: getattr(record, name) for name in record.__struct_fields__})
+    return ProviderKeyForm(**asdict(record))
 
 
 def provider_keys_form(records: Iterable[ProviderKeyRecord]) -> ProviderKeysForm:
@@ -349,4 +349,4 @@ def limit_forms(limits: tuple[Limit, ...]) -> list[LimitForm]:
 
 
 def audit_form(row: AuditRow) -> AuditForm:
-    return AuditForm(**{name: getattr(row, name) for name in row.__struct_fields__})
+    return AuditForm(**asdict(row))

@@ -7,6 +7,7 @@ from msgspec import Raw, Struct
 
 from gatewayz.core.errors import ProviderFailed
 from gatewayz.core.unreadable import UNREADABLE
+from gatewayz.inference.told_usage import ToldUsage
 from gatewayz.providers.dialects.asked import Thought
 from gatewayz.providers.dialects.sse import EventParser, EventTooLong
 
@@ -47,38 +48,6 @@ class Choice(Struct, frozen=True, kw_only=True):
     stop_reason: str | int | None = None
 
 
-class _Read(Struct, frozen=True):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-
-
-class _Written(Struct, frozen=True):
-    reasoning_tokens: int | None = None
-
-
-class Usage(Struct, frozen=True, kw_only=True):
-    prompt_tokens: int = 0
-    completion_tokens: int | None = 0
-    prompt_tokens_details: _Read | None = None
-    completion_tokens_details: _Written | None = None
-
-    @property
-    def completion(self) -> int:
-        return self.completion_tokens or 0
-
-    @property
-    def cached(self) -> int:
-        return (self.prompt_tokens_details and self.prompt_tokens_details.cached_tokens) or 0
-
-    @property
-    def cache_write(self) -> int:
-        return (self.prompt_tokens_details and self.prompt_tokens_details.cache_write_tokens) or 0
-
-    @property
-    def reasoning(self) -> int:
-        return (self.completion_tokens_details and self.completion_tokens_details.reasoning_tokens) or 0
-
-
 class ChatAnswer(Struct, frozen=True, kw_only=True):
     """A completion, or one event of its stream. `gatewayz`: what we say of an answer that was kept."""
 
@@ -86,7 +55,7 @@ class ChatAnswer(Struct, frozen=True, kw_only=True):
     created: int = 0
     model: str = ""
     choices: list[Choice] = []
-    usage: Usage | None = None
+    usage: ToldUsage | None = None
     gatewayz: Any = None
     error: Raw | None = None
 

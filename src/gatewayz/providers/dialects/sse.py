@@ -1,4 +1,4 @@
-"""Server-sent events out of bytes that may be split anywhere (the HTML standard, 9.2.6)."""
+"""Server-sent events (the HTML standard, 9.2.6): read out of bytes that may be split anywhere, and written."""
 
 import re
 
@@ -12,6 +12,11 @@ _LINE_END = re.compile(rb"\r\n|\n|\r")
 class ServerEvent(Struct, frozen=True):
     name: str
     data: bytes
+
+
+def named_event(name: str, data: bytes) -> bytes:
+    """As it goes over the wire. `data`: one line."""
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
 
 
 class EventTooLong(Exception):

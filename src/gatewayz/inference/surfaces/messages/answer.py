@@ -6,8 +6,9 @@ import msgspec
 
 from gatewayz.core.errors import ProviderFailed
 from gatewayz.core.unreadable import UNREADABLE
-from gatewayz.inference.surfaces.answer import Call, ChatAnswer, Choice, Said, Usage
+from gatewayz.inference.surfaces.answer import Call, ChatAnswer, Choice, Said
 from gatewayz.inference.surfaces.reading import Form
+from gatewayz.inference.told_usage import ToldUsage
 from gatewayz.providers.dialects.anthropic.messages import thinking_blocks
 
 STOPS = {
@@ -68,9 +69,9 @@ def ending_of(choice: Choice) -> Form:
     return {"stop_reason": STOPS.get(choice.finish_reason or "", "end_turn"), "stop_sequence": None}
 
 
-def usage_of(usage: Usage | None) -> dict[str, int]:
+def usage_of(usage: ToldUsage | None) -> dict[str, int]:
     """Anthropic counts what was read from the cache, and written to it, apart from the rest."""
-    used = usage or Usage()
+    used = usage or ToldUsage()
     return {
         "input_tokens": max(0, used.prompt_tokens - used.cached - used.cache_write),
         "cache_creation_input_tokens": used.cache_write,

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 
 import msgspec
 
-from gatewayz.inference.surfaces.answer import Call, ChatAnswer, ChatEvents, Choice, Said, Usage
+from gatewayz.inference.surfaces.answer import Call, ChatAnswer, ChatEvents, Choice, Said
 from gatewayz.inference.surfaces.messages.answer import ending_of, head_of, usage_of
 from gatewayz.inference.surfaces.reading import Form
+from gatewayz.inference.told_usage import ToldUsage
 from gatewayz.providers.dialects.anthropic.answer import REASONING_FORM
 from gatewayz.providers.dialects.asked import Thought
+from gatewayz.providers.dialects.sse import named_event
 
 _Name = tuple[str, int]
 """A block by its kind, and its number among those of its kind."""
@@ -23,7 +25,7 @@ class MessageEvents:
         self._count = 0
         self._has_details = False
         self._ending = Choice(finish_reason=None)
-        self._usage: Usage | None = None
+        self._usage: ToldUsage | None = None
 
     def feed(self, chunk: bytes) -> bytes:
         return b"".join(_written(event) for answer in self._chat.feed(chunk) for event in self._told(answer))
@@ -123,4 +125,4 @@ def _delta(index: int, delta: Form) -> Form:
 
 
 def _written(event: Form) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), msgspec.json.encode(event))
+    return named_event(event["type"], msgspec.json.encode(event))

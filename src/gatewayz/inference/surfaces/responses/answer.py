@@ -1,15 +1,15 @@
 """A chat's answer as a response of OpenAI's."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import asdict
 
-from gatewayz.inference.surfaces.answer import ChatAnswer, Said, Usage
-from gatewayz.inference.surfaces.reading import Form
+from gatewayz.inference.surfaces.answer import ChatAnswer, Said
+from gatewayz.inference.surfaces.reading import Form, without_nones
 from gatewayz.inference.surfaces.responses.items import sealed
 from gatewayz.inference.surfaces.responses.request import INCLUDED
+from gatewayz.inference.told_usage import ToldUsage
 from gatewayz.providers.dialects.asked import ABSENT, Thought
 
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -100,11 +100,15 @@ def items_of(said: Said, suffix: str, echo: Echo) -> list[Form]:
 
 def parts_of(said: Said) -> list[Form]:
     parts = [text_part(said.content)] if said.content else []
-    return [*parts, {"type": "refusal", "refusal": said.refusal}] if said.refusal else parts
+    return [*parts, refusal_part(said.refusal)] if said.refusal else parts
 
 
 def text_part(text: str) -> Form:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def refusal_part(text: str) -> Form:
+    return {"type": "refusal", "refusal": text}
 
 
 def message(id_: str, parts: Sequence[Form], status: str = "completed") -> Form:
@@ -120,21 +124,21 @@ def reasoning(id_: str, text: str, details: Sequence[Thought], echo: Echo) -> Fo
     """What has to go back to the provider goes by the caller, if it wants that."""
     item: Form = {"id": id_, "type": "reasoning", "summary": summary(text)}
     if echo.seals_thoughts:
-        pieces = [_without_nones(piece) for piece in details]
+        pieces = [without_nones(**asdict(piece)) for piece in details]
         item["encrypted_content"] = sealed(pieces) if pieces else None
     return item
 
 
 def summary(text: str) -> list[Form]:
-    return [{"type": "summary_text", "text": text}] if text else []
+    return [summary_part(text)] if text else []
 
 
-def _without_nones(piece: Thought) -> dict[str, Any]:
-    return {name: value for name, value in msgspec.structs.asdict(piece).items() if value is not None}
+def summary_part(text: str) -> Form:
+    return {"type": "summary_text", "text": text}
 
 
-def usage_of(usage: Usage | None) -> Form:
-    used = usage or Usage()
+def usage_of(usage: ToldUsage | None) -> Form:
+    used = usage or ToldUsage()
     return {
         "input_tokens": used.prompt_tokens,
         "input_tokens_details": {"cached_tokens": used.cached, "cache_write_tokens": used.cache_write},

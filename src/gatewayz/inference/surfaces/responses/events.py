@@ -8,8 +8,19 @@ from msgspec.structs import replace
 
 from gatewayz.inference.surfaces.answer import Call, ChatAnswer, ChatEvents, Said
 from gatewayz.inference.surfaces.reading import Form
-from gatewayz.inference.surfaces.responses.answer import Echo, begun, called, finished, message, reasoning, text_part
+from gatewayz.inference.surfaces.responses.answer import (
+    Echo,
+    begun,
+    called,
+    finished,
+    message,
+    reasoning,
+    refusal_part,
+    summary_part,
+    text_part,
+)
 from gatewayz.providers.dialects.asked import Thought
+from gatewayz.providers.dialects.sse import named_event
 
 
 class _Thinking:
@@ -25,7 +36,7 @@ class _Thinking:
 
     def grown(self, text: str) -> Iterator[Form]:
         if not self._text:
-            yield _event("reasoning_summary_part.added", self, summary_index=0, part=_summary(""))
+            yield _event("reasoning_summary_part.added", self, summary_index=0, part=summary_part(""))
         self._text += text
         yield _event("reasoning_summary_text.delta", self, summary_index=0, delta=text)
 
@@ -35,7 +46,7 @@ class _Thinking:
     def closed(self) -> Iterator[Form]:
         if self._text:
             yield _event("reasoning_summary_text.done", self, summary_index=0, text=self._text)
-            yield _event("reasoning_summary_part.done", self, summary_index=0, part=_summary(self._text))
+            yield _event("reasoning_summary_part.done", self, summary_index=0, part=summary_part(self._text))
 
 
 class _Message:
@@ -176,18 +187,10 @@ class ResponseEvents:
     def _written(self, event: Form) -> bytes:
         numbered = {**event, "sequence_number": self._number}
         self._number += 1
-        return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), msgspec.json.encode(numbered))
+        return named_event(event["type"], msgspec.json.encode(numbered))
 
 
-def _refusal(text: str) -> Form:
-    return {"type": "refusal", "refusal": text}
-
-
-def _summary(text: str) -> Form:
-    return {"type": "summary_text", "text": text}
-
-
-_PARTS = {"output_text": text_part, "refusal": _refusal}
+_PARTS = {"output_text": text_part, "refusal": refusal_part}
 
 
 def _event(kind: str, of: _Item, /, **fields: Any) -> Form:  # noqa: ANN401  any JSON
