@@ -149,7 +149,7 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
             texts = (*limits_scripts.ALL, *health_scripts.ALL, *responses_scripts.ALL)
             scripts = RedisScripts(redis.over, texts, clock=clock, rng=rng)
             stack.push_async_callback(scripts.close)
-        bus = _bus(url, redis)
+        bus = _bus(url, redis, digester.installation())
         stack.push_async_callback(bus.close)
         cache = _cache(settings, database, clock, redis, bus, digester.installation())
         stack.push_async_callback(cache.close)
@@ -290,10 +290,12 @@ def _redis(settings: Settings) -> RedisPlace | None:
     )
 
 
-def _bus(database_url: str, redis: RedisPlace | None) -> Bus:
+def _bus(database_url: str, redis: RedisPlace | None, installation: str) -> Bus:
     """Invalidations go through Redis and PostgreSQL both, so that either may be away."""
     postgres = _PostgresBus(Notifications(database_url))
-    return EitherBus([RedisBus(redis.lines), postgres] if redis is not None else [postgres])
+    if redis is None:
+        return EitherBus([postgres])
+    return EitherBus([RedisBus(redis.lines, channel=f"gw:bus:{installation}"), postgres])
 
 
 class _PostgresBus:

@@ -29,7 +29,7 @@ async def worker_cache(
     async with AsyncExitStack() as stack:
         place = redis_place(redis_url, connect_timeout=connect_timeout)
         stack.push_async_callback(place.close)
-        bus: Bus = RedisBus(place.lines) if database_url is None else app._bus(database_url, place)
+        bus: Bus = RedisBus(place.lines) if database_url is None else app._bus(database_url, place, "test")
         stack.push_async_callback(bus.close)
         cache = Cache(
             entities, source, clock=SystemClock(), rng=random.Random(seed), redis=place.over, bus=bus, **options

@@ -18,22 +18,32 @@ SENT_WITHIN = 0.250
 
 class _Sent:
     """A message on its way: complete when as many workers have confirmed it as Redis says have received
-    it.
+    it, less those known to be `deaf` once all who are known to be `hearing` have.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hearing: frozenset[str], deaf: int) -> None:
+        self._hearing = hearing
+        self._deaf = deaf
         self.receivers: int | None = None
-        self.confirmed = 0
+        self.confirmed: set[str] = set()
         self.complete = asyncio.Event()
 
+    @property
+    def missing(self) -> int:
+        return max(0, (self.receivers or 0) - len(self.confirmed))
+
     def check(self) -> None:
-        if self.receivers is not None and self.confirmed >= self.receivers:
+        if self.receivers is None:
+            return
+        if not self.missing or (self.missing <= self._deaf and self._hearing <= self.confirmed):
             self.complete.set()
 
 
 class RedisBus:
     """A frozen link counts as lost after two silent beats (2 s), and so does one to a server where the others no longer
-    speak. Seconds. The clients must not retry (`connection.connect`).
+    speak. A listener that did not confirm in time, such as a frozen process, is waited for once: then no longer, and
+    nothing counts as confirmed by all, until it speaks again. Seconds. The clients must not retry
+    (`connection.connect`).
     """
 
     def __init__(
@@ -53,11 +63,13 @@ class RedisBus:
         self._me = secrets.token_hex(8)
         self._ack_channel = f"{channel}:ack:{self._me}"
         self._sent: dict[str, _Sent] = {}
+        self._hearing: frozenset[str] = frozenset()
+        self._deaf = 0
         self._reader: asyncio.Task[None] | None = None
 
     async def publish(self, payload: str) -> bool:
         number = secrets.token_hex(6)
-        sent = self._sent[number] = _Sent()
+        sent = self._sent[number] = _Sent(self._hearing, self._deaf)
         is_sent = False
         try:
             async with asyncio.timeout(self._sent_within):
@@ -67,9 +79,7 @@ class RedisBus:
                 sent.receivers = await self._lines.receivers(self._channel, here)
             if self._reader is None or self._reader.done():
                 return False
-            sent.check()
-            async with asyncio.timeout(self._acknowledged_within):
-                await sent.complete.wait()
+            return await self._is_confirmed(sent)
         except (RedisError, OSError) as error:
             if is_sent:
                 return False
@@ -77,6 +87,18 @@ class RedisBus:
             raise BusDown(f"cannot publish on {self._channel!r}: {error!r}; see that Redis is up") from error
         finally:
             del self._sent[number]
+
+    async def _is_confirmed(self, sent: _Sent) -> bool:
+        sent.check()
+        try:
+            async with asyncio.timeout(self._acknowledged_within):
+                await sent.complete.wait()
+        except TimeoutError:
+            self._hearing, self._deaf = frozenset(sent.confirmed), sent.missing
+            return False
+        if sent.missing:
+            return False
+        self._hearing, self._deaf = frozenset(sent.confirmed), 0
         return True
 
     async def listen(self, on_message: Callable[[str], None], on_lost: Callable[[], None]) -> None:
@@ -157,15 +179,21 @@ class RedisBus:
 
     async def _take(self, channel: str, text: str, on_message: Callable[[str], None]) -> None:
         if channel == self._ack_channel:
-            if sent := self._sent.get(text):
-                sent.confirmed += 1
-                sent.check()
+            number, _, who = text.partition(" ")
+            self._on_confirmed(number, who)
             return
         sender, number, payload = text.split(" ", 2)
         on_message(payload)
         async with asyncio.timeout(self._beat):
             redis = await self._lines.home(self._channel)
-            await redis.publish(f"{self._channel}:ack:{sender}", number)
+            await redis.publish(f"{self._channel}:ack:{sender}", f"{number} {self._me}")
+
+    def _on_confirmed(self, number: str, who: str) -> None:
+        if sent := self._sent.get(number):
+            sent.confirmed.add(who)
+            sent.check()
+        elif who not in self._hearing:
+            self._deaf = 0  # one who was not waited for speaks again
 
 
 async def _confirmed(pubsub: PubSub) -> None:
