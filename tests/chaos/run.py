@@ -124,9 +124,11 @@ class Fleet:
 
     async def start(self) -> None:
         self._keeping = [asyncio.create_task(self._keep(number)) for number in range(WORKERS)]
+        await self._until_all_read()
 
     async def end(self) -> None:
         """Ask them to end; whoever does not is killed, and told of."""
+        await self._until_all_read()  # who has just been started does not listen to signals yet
         self._is_over = True
         for process in self._processes.values():
             with suppress(ProcessLookupError):
@@ -137,6 +139,15 @@ class Fleet:
                 self.deaths.append(f"worker {number} hung: it did not end when asked")
                 self._processes[number].kill()
         await asyncio.gather(*self._keeping)
+
+    async def _until_all_read(self) -> None:
+        async with asyncio.timeout(READY_WITHIN):
+            while not all(self._has_read(number) for number in range(WORKERS)):  # noqa: ASYNC110  processes write it
+                await asyncio.sleep(LOOK_AGAIN)
+
+    def _has_read(self, number: int) -> bool:
+        path = self.log(f"w{number}.{self.starts[number]}")
+        return path.exists() and path.stat().st_size > 0
 
     async def _keep(self, number: int) -> None:
         """Start the worker, again whenever it was killed. One that ends otherwise is a violation."""
@@ -177,7 +188,6 @@ async def chaos(plans: Iterable[Plan], seed: int, *, lies: bool = False, keep: P
             log = Log(fleet.log("driver"))
             stack.callback(log.close)
             await fleet.start()
-            await _until_all_read(fleet)
             database = Database(postgres.url, pool_size=2, connect_timeout=1, command_timeout=3)
             await database.open()
             stack.push_async_callback(database.close)
@@ -253,14 +263,6 @@ async def _prepare(url: str) -> None:
         await triggers.install(connection, ENTITIES)
     finally:
         await connection.close()
-
-
-async def _until_all_read(fleet: Fleet) -> None:
-    async with asyncio.timeout(READY_WITHIN):
-        for number in range(WORKERS):
-            path = fleet.log(f"w{number}.1")
-            while not (path.exists() and path.stat().st_size):  # noqa: ASYNC110  another process writes it
-                await asyncio.sleep(LOOK_AGAIN)
 
 
 async def _change_by_hand(database: Database, log: Log, rng: random.Random) -> None:

@@ -64,19 +64,23 @@ class ChaosWorker:
         self._log = log
         self._rng = random.Random(config.seed)
         self._is_over = asyncio.Event()
+        self._has_read = asyncio.Event()
         self._asking: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._is_over.set)
+        await asyncio.gather(self._read_and_write(), self._watch_the_loop())
+
+    async def _read_and_write(self) -> None:
         await asyncio.gather(
             *(self._again(self._read_one, LONGEST_PAUSE) for _ in range(READERS)),
             self._again(self._write_told, WRITE_PAUSE),
             self._again(self._write_rows, WRITE_PAUSE),
             self._ask_for_cold_keys(),
-            self._watch_the_loop(),
         )
         await asyncio.gather(*self._asking)
+        self._has_read.set()
 
     async def _again(self, work: Callable[[], Awaitable[None]], pause: float) -> None:
         while not self._is_over.is_set():
@@ -208,8 +212,9 @@ class ChaosWorker:
         task.add_done_callback(self._asking.discard)
 
     async def _watch_the_loop(self) -> None:
+        """To the end, when a loop stalls as anywhere."""
         slow = 0
-        while not self._is_over.is_set():
+        while not self._has_read.is_set():
             began = time.monotonic()
             await asyncio.sleep(BEAT)
             stats = self._cache.stats()

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 from contextlib import suppress
 from typing import Any
 
@@ -91,6 +92,36 @@ async def test_a_leader_that_is_stopped_ends_its_work_before_it_gives_up_the_loc
     await work.running.wait()
     await ended(leading)
     assert work.ended.is_set()
+
+
+async def test_work_that_fails_as_the_lock_is_lost_is_told_of_once(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the loss of the lock, and not by the loop as well, as an error that nobody took."""
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_exception_handler", told.append)
+    running = asyncio.Event()
+
+    async def work() -> None:
+        running.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise LookupError("it needed the database, too") from None
+
+    leading = asyncio.create_task(lead(database_url, "sync", work))
+    await running.wait()
+    observer = await connect(database_url)
+    try:
+        assert await observer.fetchval("SELECT pg_terminate_backend($1, 5000)", await observer.fetchval(LEADER))
+    finally:
+        await observer.close()
+    with pytest.raises(Unavailable):
+        await leading
+    del leading
+    await asyncio.sleep(0)
+    gc.collect()
+    assert not told
 
 
 @pytest.mark.slow

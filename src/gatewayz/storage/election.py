@@ -58,3 +58,5 @@ async def _while_alive(connection: asyncpg.Connection, work: Callable[[], Awaita
         task.cancel()
         # The lock is held until the work has ended: two leaders never overlap while the connection lives.
         await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # it failed as the lock did, which is raised already, or is raised above
