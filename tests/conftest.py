@@ -7,7 +7,7 @@ from gatewayz.embedded.servers import Servers
 from tests.support.fake_clock import FakeClock
 from tests.support.own_redis import OwnRedis, own_redis
 from tests.support.redis_programs import VERSIONS
-from tests.support.servers import embedded_for_tests, fresh_database, short_directory
+from tests.support.servers import embedded_for_tests, fresh_database, migrated_database, short_directory
 
 
 @pytest.fixture
@@ -24,6 +24,12 @@ def servers() -> Iterator[Servers]:
 @pytest.fixture
 async def database_url(servers: Servers) -> AsyncIterator[str]:
     async with fresh_database(servers) as url:
+        yield url
+
+
+@pytest.fixture
+async def migrated_database_url(servers: Servers) -> AsyncIterator[str]:
+    async with migrated_database(servers) as url:
         yield url
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.micro.timing import micros
 from tests.support.credits_world import CreditsWorld, credits_world
-from tests.support.servers import embedded_for_tests, fresh_database, short_directory
+from tests.support.servers import embedded_for_tests, migrated_database, short_directory
 
 from gatewayz.catalog.model import Pricing
 from gatewayz.core.ids import AccountId, TrancheId
@@ -83,7 +83,7 @@ async def tranches(world: CreditsWorld, number: int) -> list[tuple[AccountId, Tr
 
 async def main() -> None:
     with short_directory() as directory, embedded_for_tests(directory) as servers:
-        async with fresh_database(servers) as url, credits_world(url) as world:
+        async with migrated_database(servers) as url, credits_world(url) as world:
             one = await tranches(world, 1)
             on_the_path(world.charge(one[0][0], cost=100, hold=150, tranche=one[0][1], native_id="gpt-4o"))
             await settled(world, one, "1 account")

@@ -20,7 +20,7 @@ from tests.chaos.run import ROOT
 from tests.support.cached_chats import Caller, Streaming
 from tests.support.gateway import RunningGateway, install, listed, listing, parts_of, settings_for
 from tests.support.patience import PATIENCE
-from tests.support.servers import fresh_database
+from tests.support.servers import migrated_database
 from tests.support.telling_upstream import TellingUpstream
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
@@ -44,7 +44,7 @@ async def workers(servers: Servers, data_dir: Path, upstream: TellingUpstream) -
     async with AsyncExitStack() as stack:
         settings = settings_for(
             servers,
-            await stack.enter_async_context(fresh_database(servers)),
+            await stack.enter_async_context(migrated_database(servers)),
             data_dir,
             providers={"acme": {"base_url": upstream.url, "api_key": "sk-acme"}},
             responses={"enabled": True},

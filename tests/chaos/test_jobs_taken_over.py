@@ -8,8 +8,6 @@ from typing import NamedTuple
 import asyncpg
 import pytest
 
-from gatewayz.app import ENTITIES
-from gatewayz.storage.migrate import migrate
 from tests.chaos.run import ROOT
 from tests.support.patience import PATIENCE
 
@@ -38,17 +36,16 @@ class Standing(NamedTuple):
 @pytest.mark.slow
 @pytest.mark.chaos
 async def test_whoever_holds_the_jobs_is_killed_and_another_runs_them_soon_and_never_two(
-    database_url: str, tmp_path: Path
+    migrated_database_url: str, tmp_path: Path
 ) -> None:
-    await migrate(database_url, ENTITIES)
     async with AsyncExitStack() as stack:
-        db = await asyncpg.connect(database_url)
+        db = await asyncpg.connect(migrated_database_url)
         stack.push_async_callback(db.close)
         await db.execute("CREATE TABLE ticks (run text, pid int, at timestamptz)")
         standing: dict[int, Standing] = {}
         stack.push_async_callback(_end, standing)
         for _ in range(STANDING):
-            await _stand(standing, database_url, tmp_path)
+            await _stand(standing, migrated_database_url, tmp_path)
         for _ in range(KILLS):
             # The newest need not stand yet: a process takes its time to start, and one other is enough to follow.
             await asyncio.gather(*(each.stands for each in list(standing.values())[:-1]))
@@ -56,12 +53,12 @@ async def test_whoever_holds_the_jobs_is_killed_and_another_runs_them_soon_and_n
             killed = standing.pop(holder)
             at = await db.fetchval("SELECT clock_timestamp()")
             await killed.end()
-            await _stand(standing, database_url, tmp_path)
+            await _stand(standing, migrated_database_url, tmp_path)
             await _holder(db, standing)
             first = await db.fetchval("SELECT min(at) FROM ticks WHERE at > $1 AND pid <> $2", at, holder)
             assert (first - at).total_seconds() < FOLLOWED_WITHIN
     async with AsyncExitStack() as stack:
-        db = await asyncpg.connect(database_url)
+        db = await asyncpg.connect(migrated_database_url)
         stack.push_async_callback(db.close)
         assert await db.fetchval("SELECT count(DISTINCT pid) FROM ticks") == KILLS + 1
         assert await db.fetchval(OVERLAPS) == 0

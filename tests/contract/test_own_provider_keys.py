@@ -16,7 +16,7 @@ from tests.support.fake_upstream import FakeUpstream
 from tests.support.fleet import psql, until_applied
 from tests.support.gateway import RunningGateway, install, listed, listing, parts_of, serving, settings_for
 from tests.support.patience import PATIENCE
-from tests.support.servers import fresh_database
+from tests.support.servers import migrated_database
 
 from gatewayz.accounts.scopes import ACCOUNT, ADMIN, INFERENCE, PROVIDER_KEYS
 from gatewayz.core.money import nano_usd
@@ -109,7 +109,7 @@ async def both(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> As
         providers["gamma"] = {"base_url": upstream.base_url("gamma"), "own_keys_only": True}
         settings = settings_for(
             servers,
-            await stack.enter_async_context(fresh_database(servers)),
+            await stack.enter_async_context(migrated_database(servers)),
             tmp_path_factory.mktemp("own-keys"),
             providers=providers,
             health={"failures": 5, "quota_pause": 900},

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from tests.support.cached_chats import Caller, Streaming, all_of
 from tests.support.gateway import RunningGateway, install, listed, listing, parts_of, serving, settings_for
 from tests.support.patience import PATIENCE
-from tests.support.servers import fresh_database
+from tests.support.servers import migrated_database
 from tests.support.telling_upstream import TellingUpstream
 
 from gatewayz.accounts.scopes import INFERENCE
@@ -33,7 +33,7 @@ async def fleet(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> A
         upstream = await stack.enter_async_context(TellingUpstream().running())
         settings = settings_for(
             servers,
-            await stack.enter_async_context(fresh_database(servers)),
+            await stack.enter_async_context(migrated_database(servers)),
             tmp_path_factory.mktemp("shared"),
             providers={"acme": {"base_url": upstream.url, "api_key": "sk-acme"}},
             responses={"enabled": True},

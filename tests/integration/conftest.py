@@ -19,8 +19,8 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-async def settings(servers: Servers, database_url: str, tmp_path: Path) -> Settings:
-    settings = settings_for(servers, database_url, tmp_path)
+async def settings(servers: Servers, migrated_database_url: str, tmp_path: Path) -> Settings:
+    settings = settings_for(servers, migrated_database_url, tmp_path)
     await install(settings)
     return settings
 

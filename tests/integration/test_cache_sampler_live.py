@@ -19,8 +19,8 @@ LOOK_AGAIN = 0.05
 
 
 @pytest.fixture
-def settings(servers: Servers, database_url: str, tmp_path: Path) -> Settings:
-    made = settings_for(servers, database_url, tmp_path)
+def settings(servers: Servers, migrated_database_url: str, tmp_path: Path) -> Settings:
+    made = settings_for(servers, migrated_database_url, tmp_path)
     return made.model_copy(update={"cache": made.cache.model_copy(update={"sampler_rate": 100})})
 
 

@@ -12,7 +12,7 @@ from tests.support.gateway import listed, listing, parts_of, settings_for
 from tests.support.list_server import ListServer
 from tests.support.patience import PATIENCE
 
-from gatewayz.app import ENTITIES, Parts, catalog_sync, lists_to_sync
+from gatewayz.app import Parts, catalog_sync, lists_to_sync
 from gatewayz.catalog.errors import ListTooShort, PricesImplausible
 from gatewayz.catalog.repository import CATALOG, MODEL
 from gatewayz.catalog.sync import CatalogSync, ListToSync, SyncReport
@@ -21,15 +21,13 @@ from gatewayz.providers.fetch import fetch_listing
 from gatewayz.providers.listing import ListedModel, Listing
 from gatewayz.providers.model import ListSource, Provider
 from gatewayz.providers.shapes.table import OPENROUTER
-from gatewayz.storage.migrate import migrate
 
 TABLES = ("providers", "models", "pricing", "unique_models", "unique_model_offers")
 
 
 @pytest.fixture
-async def parts(servers: Servers, database_url: str, tmp_path: Path) -> AsyncIterator[Parts]:
-    await migrate(database_url, ENTITIES)
-    async with parts_of(settings_for(servers, database_url, tmp_path)) as parts:
+async def parts(servers: Servers, migrated_database_url: str, tmp_path: Path) -> AsyncIterator[Parts]:
+    async with parts_of(settings_for(servers, migrated_database_url, tmp_path)) as parts:
         if parts.redis is not None:
             await (await parts.redis.lines.home("")).flushdb()
         yield parts
@@ -221,11 +219,11 @@ async def test_a_failure_in_the_middle_leaves_the_old_catalog_whole(parts: Parts
 
 
 async def test_a_connection_that_dies_in_the_middle_leaves_the_old_catalog_whole(
-    parts: Parts, sync: CatalogSync, database_url: str
+    parts: Parts, sync: CatalogSync, migrated_database_url: str
 ) -> None:
     await accept(sync, *rows(20))
     before = await row_versions(parts)
-    killer = await asyncpg.connect(database_url)
+    killer = await asyncpg.connect(migrated_database_url)
     try:
         async with killer.transaction():
             await killer.execute("LOCK TABLE unique_model_offers IN SHARE MODE")  # the last table that a sync writes

@@ -16,8 +16,8 @@ from gatewayz.storage.migrate import migrate
 
 
 @pytest.fixture
-async def world(database_url: str) -> AsyncIterator[CreditsWorld]:
-    async with credits_world(database_url) as world:
+async def world(migrated_database_url: str) -> AsyncIterator[CreditsWorld]:
+    async with credits_world(migrated_database_url) as world:
         yield world
 
 

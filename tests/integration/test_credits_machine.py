@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from tests.support.credits_world import CreditsWorld, credits_world, order
-from tests.support.servers import fresh_database
+from tests.support.servers import migrated_database
 
 from gatewayz.core.errors import InsufficientQuota, InvalidRequest
 from gatewayz.core.ids import AccountId, ApiKeyId, TrancheId
@@ -319,7 +319,7 @@ def runner() -> Iterator[asyncio.Runner]:
 
 def test_no_order_of_events_makes_or_loses_a_nano_dollar(servers: Servers, runner: asyncio.Runner) -> None:
     async def enter(stack: AsyncExitStack) -> CreditsWorld:
-        url = await stack.enter_async_context(fresh_database(servers))
+        url = await stack.enter_async_context(migrated_database(servers))
         return await stack.enter_async_context(
             credits_world(url, holds_per_tranche=HOLDS, tranche_share=SHARE, tranche_lasts=LASTS)
         )

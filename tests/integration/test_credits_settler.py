@@ -19,8 +19,8 @@ _LOOK_AGAIN = 0.005
 
 
 @pytest.fixture
-async def world(database_url: str) -> AsyncIterator[CreditsWorld]:
-    async with credits_world(database_url, settle_every=0.01, settle_most=4) as world:
+async def world(migrated_database_url: str) -> AsyncIterator[CreditsWorld]:
+    async with credits_world(migrated_database_url, settle_every=0.01, settle_most=4) as world:
         yield world
 
 

@@ -18,8 +18,8 @@ MONTH = 31 * 86_400.0
 
 
 @pytest.fixture
-async def world(database_url: str) -> AsyncIterator[CreditsWorld]:
-    async with credits_world(database_url) as world:
+async def world(migrated_database_url: str) -> AsyncIterator[CreditsWorld]:
+    async with credits_world(migrated_database_url) as world:
         yield world
 
 

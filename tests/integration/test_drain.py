@@ -19,7 +19,7 @@ from tests.support.fake_upstream import DONE, FakeUpstream, event
 from tests.support.gateway import install, listed, listing, parts_of, settings_for
 from tests.support.patience import PATIENCE
 from tests.support.served import Served, served
-from tests.support.servers import fresh_database
+from tests.support.servers import migrated_database
 
 from gatewayz.core.money import nano_usd
 from gatewayz.credits.charging import journals_in
@@ -59,7 +59,7 @@ class Place(Struct, frozen=True):
 
 @pytest.fixture
 async def place(servers: Servers, tmp_path: Path) -> AsyncIterator[Place]:
-    async with fresh_database(servers) as url, FakeUpstream().running() as upstream:
+    async with migrated_database(servers) as url, FakeUpstream().running() as upstream:
         providers = {"acme": {"base_url": upstream.base_url("paused"), "api_key": "sk-acme"}}
         settings = settings_for(servers, url, tmp_path / "data", providers=providers)
         await install(settings, LISTS)

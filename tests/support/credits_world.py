@@ -19,7 +19,6 @@ from gatewayz.credits.repository import CreditsRepository, find_balance
 from gatewayz.credits.settlement import Settlement
 from gatewayz.credits.tranches import Tranches
 from gatewayz.storage.database import Database
-from gatewayz.storage.migrate import migrate
 from gatewayz.storage.outbox import Changed, Outbox
 from tests.support.fake_clock import FakeClock
 
@@ -128,8 +127,7 @@ async def nobody_caches(_changed: Changed, _position: int) -> bool:
 
 @asynccontextmanager
 async def credits_world(url: str, **settings: Any) -> AsyncIterator[CreditsWorld]:  # noqa: ANN401  any setting
-    """In a database that is migrated here."""
-    await migrate(url, ENTITIES)
+    """In a database that is migrated."""
     database = Database(url, pool_size=4, connect_timeout=5, command_timeout=30)
     await database.open()
     clock, config = FakeClock(), CreditsConfig(**settings)

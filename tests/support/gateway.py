@@ -24,7 +24,7 @@ from gatewayz.providers.listing import ListedModel, Listing
 from gatewayz.settings import Settings
 from gatewayz.storage.migrate import migrate
 from gatewayz.worker import Worker
-from tests.support.servers import fresh_database
+from tests.support.servers import migrated_database
 
 _READY_WITHIN = 60.0
 _LOOK_AGAIN = 0.01
@@ -180,7 +180,7 @@ async def running_gateway(
 ) -> AsyncIterator[RunningGateway]:
     """A gateway with a fresh database that holds these lists."""
     async with AsyncExitStack() as stack:
-        database_url = await stack.enter_async_context(fresh_database(servers))
+        database_url = await stack.enter_async_context(migrated_database(servers))
         settings = settings_for(servers, database_url, data_dir, providers=providers, **others)
         api_key = await install(settings, lists)
         yield await stack.enter_async_context(serving(settings, api_key))

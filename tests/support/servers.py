@@ -8,7 +8,11 @@ from pathlib import Path
 
 import asyncpg
 
+from gatewayz.app import ENTITIES
 from gatewayz.embedded.servers import Servers, embedded_servers
+from gatewayz.storage.migrate import migrate
+
+_TEMPLATE = "migrated"
 
 
 @contextmanager
@@ -28,17 +32,43 @@ def embedded_for_tests(directory: Path) -> Iterator[Servers]:
 
 
 @asynccontextmanager
-async def fresh_database(servers: Servers) -> AsyncIterator[str]:
-    """The URL of a new, empty database, which is dropped afterwards with whoever is still connected to it."""
+async def fresh_database(servers: Servers, *, template: str = "template0") -> AsyncIterator[str]:
+    """The URL of a new database, empty unless it is a copy, which is dropped afterwards with whoever is still connected
+    to it.
+    """
     url = servers.database_url
     assert url is not None
     name = f"test_{uuid.uuid4().hex}"
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
-            yield url.replace("@/gatewayz?", f"@/{name}?")
+            yield _of(url, name)
         finally:
             await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def migrated_database(servers: Servers) -> AsyncIterator[str]:
+    """As a fresh one, with the schema of today: a copy of one that is migrated for whoever is first to ask."""
+    await _make_template(servers)
+    async with fresh_database(servers, template=_TEMPLATE) as url:
+        yield url
+
+
+async def _make_template(servers: Servers) -> None:
+    url = servers.database_url
+    assert url is not None
+    connection = await asyncpg.connect(url)
+    try:
+        if await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", _TEMPLATE) is None:
+            await connection.execute(f"CREATE DATABASE {_TEMPLATE} TEMPLATE template0")
+            await migrate(_of(url, _TEMPLATE), ENTITIES)
+    finally:
+        await connection.close()
+
+
+def _of(url: str, name: str) -> str:
+    return url.replace("@/gatewayz?", f"@/{name}?")
