@@ -51,6 +51,14 @@ async def test_a_miss_loads_and_the_next_read_does_not(cache: Cache, source: Sou
     assert (counts.miss, counts.hit_l1) == (1, 3)
 
 
+async def test_an_entity_may_have_a_source_of_its_own(source: Source, clock: FakeClock) -> None:
+    other = Source()
+    other.rows = {"a": 2}
+    cache = local_cache(source, clock, own_sources={LENIENT: other})
+    assert [await cache.get(entity, "a") for entity in (STRICT, LENIENT)] == [Thing("a", 1), Thing("a", 2)]
+    await cache.close()
+
+
 async def test_an_entity_with_one_value_needs_no_key(cache: Cache) -> None:
     assert await cache.get(WHOLE) == Thing("whole", 1)
     assert cache.peek(WHOLE) == Thing("whole", 1)

@@ -139,6 +139,20 @@ async def test_what_nobody_tells_of_may_drift(cache: Cache, source: Source, cloc
     assert cache.peek(LENIENT, "a") == Thing("a", 1)
 
 
+async def test_what_moves_all_the_time_is_not_compared(source: Source, clock: FakeClock) -> None:
+    moving = replace(LENIENT, is_moving=True)
+    cache = local_cache(source, clock, entities=[moving], sampler_rate=1)
+    await cache.invalidate(moving, "a")
+    await cache.get(moving, "a")
+    source.rows["a"] = 2
+    await sampled(cache, clock, 1)
+    await sampled(cache, clock, 2)
+    assert (samples(cache).entities["test:lenient"], samples(cache).pending) == (
+        EntitySamples(TierSamples(), TierSamples()),
+        0,
+    )
+
+
 async def test_a_check_whose_time_has_passed_is_given_up(cache: Cache, clock: FakeClock) -> None:
     await cache.invalidate(TOLD, "a")
     await sampled(cache, clock, 200)

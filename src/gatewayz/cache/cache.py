@@ -32,6 +32,7 @@ from gatewayz.cache.sampler import Sampler
 from gatewayz.cache.samples import Violation
 from gatewayz.cache.schema import fingerprint
 from gatewayz.cache.scope import Scopes, hold
+from gatewayz.cache.sources import Sources
 from gatewayz.cache.tracking import Tracking
 from gatewayz.cache.wire.endpoint import Dial
 
@@ -55,9 +56,9 @@ DEFAULT_BUDGETS = Budgets()
 class Cache:
     """One per worker, used from one event loop. Values are shared by all callers: never change one.
 
-    `source` is handed to every loader. Without `redis` there is memory and source; without `bus` this is the
-    only worker. With a bus, entities that are never served stale stay out of memory until `start` has
-    subscribed.
+    `source` is handed to every loader but those of `own_sources`, which have one of their own. Without `redis` there is
+    memory and source; without `bus` this is the only worker. With a bus, entities that are never served stale stay out
+    of memory until `start` has subscribed.
     `fresh`: seconds that replace an entity's own, by its name with `_` for `:`. Raises BadEntity for an unknown name.
     `learn`: which share of reads of an entity shall be right, named alike; such an entity is fresh for as long as was
     learned, see LearnedTtl. The others only tell what they learned.
@@ -72,6 +73,7 @@ class Cache:
         entities: Iterable[Entity[Any, Any]],
         source: object,
         *,
+        own_sources: Mapping[Entity[Any, Any], object] | None = None,
         clock: Clock,
         rng: random.Random,
         redis: Redis | Dial | Several | None = None,
@@ -101,11 +103,12 @@ class Cache:
         self._invalidations = Invalidations(
             self._shelves, scopes, self._memory, self._trust, self._tier, bus, shapes, clock
         )  # fmt: skip
+        sources = Sources(source, own_sources or {})
         read_tier = self._tier if enabled else None
         changing = self._invalidations.changing
-        self._reader = Reader(source, self._memory, scopes, self._trust, changing, read_tier, clock, rng, enabled)
+        self._reader = Reader(sources, self._memory, scopes, self._trust, changing, read_tier, clock, rng, enabled)
         self._sampler = Sampler(
-            self._shelves, self._trust, read_tier, self._invalidations, source, clock, rng, sampler_rate
+            self._shelves, self._trust, read_tier, self._invalidations, sources, clock, rng, sampler_rate
         )
         self._invalidations.hearers.append(self._sampler.heard)
         self._explainer = Explainer(self._tier, self._trust, clock, is_enabled=enabled)

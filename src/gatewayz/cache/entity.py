@@ -106,7 +106,7 @@ BatchLoader: TypeAlias = Callable[[Any, Sequence[K]], Awaitable[Mapping[K, V_co 
 class Entity(Struct, Generic[K, V_co], frozen=True, kw_only=True, eq=False):
     """A kind of cached thing. Two declarations are never equal: an entity is itself.
 
-    `load(source, key)` is a plain coroutine function; `source` is what the composition root gave the cache.
+    `load(source, key)` is a plain coroutine function; `source` is what the composition root gave the cache for it.
     None means "there is none". `load_many(source, keys)` serves `get_many` in one go; a key missing from its
     answer is absent, and one with an exception has failed alone.
     `value` must be something msgspec can encode, and frozen with all its parts: all callers share one object.
@@ -114,6 +114,7 @@ class Entity(Struct, Generic[K, V_co], frozen=True, kw_only=True, eq=False):
     outside the bounds of its memory tier, and are encoded and decoded beside the event loop.
     `tags`: the kinds of tags that values may carry, `account` for `account:42`. Nothing secret may stand in a tag.
     `filled_from`: a change in these tables, whoever makes it, invalidates the keys it concerns, which must be texts.
+    `is_moving`: its source seldom says the same twice, so that comparing what is kept with it tells nothing.
     `is_given`: nobody can load it. What comes up elsewhere is put there by `Cache.keeping`, and read by `Cache.find`.
     """
 
@@ -127,6 +128,7 @@ class Entity(Struct, Generic[K, V_co], frozen=True, kw_only=True, eq=False):
     filled_from: tuple[Table, ...] = ()
     key_text: Callable[[K], str] = str
     large: bool = False
+    is_moving: bool = False
     is_given: bool = False
 
     def text(self, key: K) -> str:

@@ -23,6 +23,7 @@ from gatewayz.cache.memory import Shelf, Trust
 from gatewayz.cache.reading import Fill, Filled, Reading
 from gatewayz.cache.redis_tier import RedisTier
 from gatewayz.cache.scope import Held, Scopes, kind_of
+from gatewayz.cache.sources import Sources
 
 V = TypeVar("V")
 
@@ -56,7 +57,7 @@ class Loads:
 
     def __init__(  # noqa: PLR0917  the parts, as the reader has them
         self,
-        source: object,
+        sources: Sources,
         landing: Landing,
         scopes: Scopes,
         trust: Trust,
@@ -66,7 +67,7 @@ class Loads:
         enabled: bool,  # noqa: FBT001  a part like the others
         fly_again: Callable[[Shelf[Any], Sequence[Flight[Any]]], Awaitable[None]],
     ) -> None:
-        self._source = source
+        self._sources = sources
         self._landing = landing
         self._scopes = scopes
         self._trust = trust
@@ -121,7 +122,7 @@ class Loads:
         floors = [self._floor(each) for each in pending]
         shelf.counts.loads += 1
         outcomes = await call_loader(
-            self._source,
+            self._sources.of(shelf.entity),
             [each.flight for each in pending],
             [each.version if each is not None else None for each in held],
             required=max(floors),

@@ -24,6 +24,7 @@ from gatewayz.cache.redis_tier import RedisTier
 from gatewayz.cache.replies import TOKEN_BYTES
 from gatewayz.cache.s3fifo import MOST_HITS
 from gatewayz.cache.scope import Scopes, hold
+from gatewayz.cache.sources import Sources
 
 V = TypeVar("V")
 
@@ -46,7 +47,7 @@ class Reader:
 
     def __init__(  # noqa: PLR0917  the parts, as the cache has them
         self,
-        source: object,
+        sources: Sources,
         memory: Memory,
         scopes: Scopes,
         trust: Trust,
@@ -57,7 +58,7 @@ class Reader:
         enabled: bool,  # noqa: FBT001  a part like the others
     ) -> None:
         self._landing = Landing(memory, trust, clock, rng, is_checked=tier is not None, enabled=enabled)
-        self._loads = Loads(source, self._landing, scopes, trust, tier, clock, rng, enabled, self._fly)
+        self._loads = Loads(sources, self._landing, scopes, trust, tier, clock, rng, enabled, self._fly)
         self._trust = trust
         self._changing = changing
         self._tier = tier

@@ -18,6 +18,7 @@ from gatewayz.cache.memory import Entry, Shelf, Shelves, Trust
 from gatewayz.cache.redis_tier import RedisTier
 from gatewayz.cache.samples import EntitySamples, SampleStats, TierSamples, Violation, Within
 from gatewayz.cache.scope import hold
+from gatewayz.cache.sources import Sources
 
 AFTER = (1.0, 10.0, 60.0)
 CONFIRM_AFTER = 2.0  # as long as a worker may take to notice that it hears no invalidations
@@ -67,7 +68,7 @@ class Sampler:
         trust: Trust,
         tier: RedisTier | None,
         invalidations: Invalidations,
-        source: object,
+        sources: Sources,
         clock: Clock,
         rng: random.Random,
         rate: float,
@@ -76,7 +77,7 @@ class Sampler:
         self._trust = trust
         self._tier = tier
         self._invalidations = invalidations
-        self._source = source
+        self._sources = sources
         self._clock = clock
         self._rng = rng
         self._rate = rate
@@ -98,7 +99,7 @@ class Sampler:
 
     def heard(self, shelf: Shelf[Any], text: str | None) -> None:
         """An invalidation has just been applied here; None: of every key."""
-        if not self._rate or shelf.entity.is_given:
+        if not self._rate or not _can_be_compared(shelf.entity):
             return
         for after in AFTER:
             planned = _Planned(shelf.entity.name, text, after)
@@ -143,7 +144,7 @@ class Sampler:
             if text is not None:
                 await self._check(shelf, text, planned.after)
             return True
-        held = [shelf for shelf in self._shelves.values() if shelf.entries and not shelf.entity.is_given]
+        held = [shelf for shelf in self._shelves.values() if shelf.entries and _can_be_compared(shelf.entity)]
         if not held:
             return False
         (shelf,) = self._rng.choices(held, [len(each.entries) for each in held])
@@ -271,7 +272,7 @@ class Sampler:
         """What the source says, asked beside all flights; None if it does not say, or lags behind the floor."""
         beside: Flight[Any] = Flight(shelf.entity, entry.key, entry.text, Purpose.LOOK, epoch=0)
         within = shelf.policy.load_within
-        (outcome,) = await load(self._source, [beside], [None], required=floor, within=within)
+        (outcome,) = await load(self._sources.of(shelf.entity), [beside], [None], required=floor, within=within)
         loaded = outcome.loaded
         if not isinstance(loaded, Loaded) or (loaded.position is not None and loaded.position < floor):
             return None
@@ -280,6 +281,10 @@ class Sampler:
 
 def _of(counts: EntitySamples, tier: str) -> TierSamples:
     return counts.l1 if tier == "l1" else counts.l2
+
+
+def _can_be_compared(entity: Entity[Any, Any]) -> bool:
+    return not entity.is_given and not entity.is_moving
 
 
 def _is_told(entity: Entity[Any, Any]) -> bool:
