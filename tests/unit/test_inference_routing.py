@@ -14,6 +14,7 @@ from gatewayz.catalog.service import CatalogService
 from gatewayz.core.errors import GatewayzError, InvalidRequest, ModelNotFound
 from gatewayz.health.breakers import Breakers
 from gatewayz.health.config import HealthConfig
+from gatewayz.health.fleet import FleetHealth
 from gatewayz.health.scores import Scores
 from gatewayz.inference.estimate import Estimate
 from gatewayz.inference.preferences import MaxPrice, Preferences, ProviderPreferences
@@ -60,16 +61,25 @@ class World:
             slug: ConfiguredProvider(provider=each, enabled=slug not in OFF, takes_own_keys=slug != "shut")
             for slug, each in providers.items()
         }
-        self.breakers, self.own_breakers = (Breakers(None, FakeClock(), HealthConfig(), prefix="") for _ in range(2))
-        self.scores = Scores()
+        self.clock, self.scores = FakeClock(), Scores()
+        self.breakers, self.own_breakers = (Breakers(None, self.clock, HealthConfig(), prefix="") for _ in range(2))
+        self.health = FleetHealth(None, self.clock, HealthConfig(evidence=3), prefix="")
         self.own: OwnKeys = NO_KEYS
-        standings = Standings(Standing(self.breakers, self.scores), Standing(self.own_breakers, Scores()))
+        standings = Standings(Standing(self.breakers, self.scores, self.health), Standing(self.own_breakers, Scores()))
         self.router = Router(cast("CatalogService", Listed()), configured, standings)
 
     async def route(self, *models: str, **wanted: object) -> list[str]:
         preferences = Preferences(ProviderPreferences(**wanted), models)  # type: ignore[arg-type]
         found = await self.router.route(MODEL, preferences, ESTIMATE, self.own)
         return [way.account if way.offer.id == MODEL else way.name for way in found]
+
+    async def was_seen(self, slug: str, model: str = MODEL, *, answered: int = 0, failed: int = 0) -> None:
+        name = f"{slug}/{model}"
+        for _ in range(answered):
+            self.health.answered(slug, name, 0.4, is_stream=False)
+        for _ in range(failed):
+            self.health.failed(slug, name, had_begun=False, pause=0)
+        await self.health.exchange()
 
     async def fails(self, breakers: Breakers, name: str) -> None:
         entered = await breakers.enter(name)
@@ -89,6 +99,34 @@ async def test_the_cheapest_for_this_very_request_goes_first_and_unknown_prices_
 async def test_who_is_left_alone_goes_after_who_is_well(world: World) -> None:
     await world.fails(world.breakers, "cheap/acme/rocket")
     assert await world.route() == ["dear", "talky", "unknown", "cheap"]
+
+
+async def test_who_is_degraded_goes_after_who_is_well_and_who_is_down_last(world: World) -> None:
+    await world.was_seen("cheap", answered=8, failed=2)
+    await world.was_seen("dear", answered=0, failed=3)
+    assert await world.route() == ["talky", "unknown", "cheap", "dear"]
+    assert await world.route(order=("dear",)) == ["dear", "talky", "unknown", "cheap"], "named by the request"
+
+
+async def test_what_was_not_asked_for_of_late_stands_as_its_provider_does(world: World) -> None:
+    await world.was_seen("cheap", answered=0, failed=3)
+    assert await world.route(OTHER, only=("cheap", "dear")) == ["dear", "cheap", "dear/acme/kite", "cheap/acme/kite"]
+    await world.was_seen("cheap", OTHER, answered=1)
+    assert (await world.route(OTHER, only=("cheap", "dear")))[2:] == ["cheap/acme/kite", "dear/acme/kite"]
+
+
+async def test_who_was_left_alone_keeps_its_place_for_the_request_that_tries_it_again(world: World) -> None:
+    await world.was_seen("cheap", failed=5)
+    await world.fails(world.breakers, "cheap/acme/rocket")
+    assert (await world.route())[-1] == "cheap"
+    world.clock.advance(61)
+    assert (await world.route())[0] == "cheap"
+
+
+async def test_where_all_are_down_the_order_is_as_if_none_were(world: World) -> None:
+    for slug in ("cheap", "dear", "talky", "unknown"):
+        await world.was_seen(slug, failed=5)
+    assert await world.route() == ["cheap", "dear", "talky", "unknown"]
 
 
 async def test_a_provider_that_refuses_our_account_goes_last_with_all_its_models(world: World) -> None:

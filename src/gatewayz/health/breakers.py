@@ -61,6 +61,11 @@ class Breakers:
             return 0.0
         return max(0.0, known.until - self._clock.monotonic(), known.probed_until - self._clock.monotonic())
 
+    def is_half_open(self, name: str) -> bool:
+        """Whether it was left alone, and is to be tried again by one request now, as far as this worker knows."""
+        known = self._known.get(name)
+        return known is not None and bool(known.until) and not self.pause_of(name)
+
     @property
     def open(self) -> int:
         """How many are left alone now."""

@@ -1,4 +1,4 @@
-"""The rules of breakers, run inside Redis, so that all workers count together.
+"""The rules of breakers, run inside Redis, so that all workers count together; and how figures of health are shared.
 
 A breaker is a hash, absent while all is well:
   f  failures in a row, and
@@ -9,15 +9,21 @@ A breaker is a hash, absent while all is well:
   e  the millisecond at which that one is given up
 """
 
-_NOW = """
+_TIME = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function text(number)
   return string.format('%.0f', number)
 end
+"""
+
+_NOW = (
+    _TIME
+    + """
 local h = redis.call('HMGET', KEYS[1], 'f', 'u', 'p', 't', 'e', 'w')
 local open_until = tonumber(h[2] or '')
 """
+)
 
 # KEYS: breaker. ARGV: token of a probe or '', failures that open it, milliseconds after which they are forgotten, first
 # and longest pause, milliseconds for which to open it in any case (0: by the count). → milliseconds it is open, 0: not
@@ -79,4 +85,55 @@ if redis.call('HGET', KEYS[1], 't') == ARGV[1] then redis.call('HDEL', KEYS[1], 
 return 1
 """
 
-ALL = (FAILED, SUCCEEDED, PROBE, ABANDONED)
+# Figures are a hash of name to figures, and beside it a sorted set of name to the version in which they were written:
+# a number of milliseconds that always grows, so that who knows all up to one version asks for what came after it.
+
+# KEYS: figures, versions. ARGV: version known, how many to tell at most. → the newest version, then of each that is
+# newer than what is known, the oldest first: its name, version, figures
+CHANGED = """
+local newest = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] or '0'
+local told = {newest}
+local names = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[2])
+for i = 1, #names, 2 do
+  told[#told + 1] = names[i]
+  told[#told + 1] = names[i + 1]
+  told[#told + 1] = redis.call('HGET', KEYS[1], names[i]) or ''
+end
+return told
+"""
+
+# KEYS: figures, versions. ARGV: how many are kept at most, milliseconds after which they are forgotten, then of each
+# its name, the version from which it was worked out (0: it was not there), figures. → of each its new version; or,
+# where another came before, the version and figures that it has, from which it is to be worked out anew
+WRITTEN = (
+    _TIME
+    + """
+local newest = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
+local version = math.max(now, newest and newest + 1 or 0)
+local told = {}
+for i = 3, #ARGV, 3 do
+  local held = redis.call('ZSCORE', KEYS[2], ARGV[i]) or '0'
+  if tonumber(held) == tonumber(ARGV[i + 1]) then
+    redis.call('ZADD', KEYS[2], text(version), ARGV[i])
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2])
+    told[#told + 1] = text(version)
+    version = version + 1
+  else
+    told[#told + 1] = {held, redis.call('HGET', KEYS[1], ARGV[i]) or ''}
+  end
+end
+local function forget(names)
+  for _, name in ipairs(names) do
+    redis.call('ZREM', KEYS[2], name)
+    redis.call('HDEL', KEYS[1], name)
+  end
+end
+forget(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', text(now - ARGV[2]), 'LIMIT', 0, 100))
+forget(redis.call('ZRANGE', KEYS[2], 0, -1 - ARGV[1]))
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+return told
+"""
+)
+
+ALL = (FAILED, SUCCEEDED, PROBE, ABANDONED, CHANGED, WRITTEN)

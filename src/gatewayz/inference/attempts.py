@@ -92,7 +92,7 @@ class Attempts:
         except ProviderFailed as failure:
             if entered is not None:
                 self._count(opened.way, "broken_off")
-                await self._note(entered, failure)
+                await self._note(entered, failure, had_begun=True)
             raise
 
     async def _first(
@@ -116,6 +116,8 @@ class Attempts:
                     await self._note(entered, failure)
                     _check_own_key(way, failure)
                 except InvalidRequest:  # who finds fault with a request is well
+                    if (health := self._standings.of(way).health) is not None:
+                        health.refused(way.account, way.name)
                     await self._went_well(entered)
                     raise
                 except BaseException:  # the caller has left: nothing is known of the provider
@@ -145,7 +147,10 @@ class Attempts:
         began = self._clock.monotonic()
         with attempting(way.offer.provider, way.offer.id):
             answer = await stack.enter_async_context(self._dialects[configured.provider.dialect].chat(attempt))
-        self._standings.of(way).scores.began(way.name, self._clock.monotonic() - began)
+        seconds, standing = self._clock.monotonic() - began, self._standings.of(way)
+        standing.scores.began(way.name, seconds)
+        if standing.health is not None:
+            standing.health.answered(way.account, way.name, seconds, is_stream=request.is_streaming)
         return answer
 
     async def _enter(self, way: Way) -> _Entered | None:
@@ -164,14 +169,17 @@ class Attempts:
 
     async def _went_well(self, entered: _Entered) -> None:
         self._count(entered.way, "answered")
-        await entered.breakers.succeeded(entered.provider)
-        await entered.breakers.succeeded(entered.offer)
+        health = self._standings.of(entered.way).health
+        for each in (entered.provider, entered.offer):
+            await entered.breakers.succeeded(each)
+            if each.probe and health is not None:
+                health.recovered(each.name)
 
     def _abandon(self, entered: _Entered) -> None:
         entered.breakers.abandoned(entered.provider)
         entered.breakers.abandoned(entered.offer)
 
-    async def _note(self, entered: _Entered, failure: ProviderFailed) -> None:
+    async def _note(self, entered: _Entered, failure: ProviderFailed, *, had_begun: bool = False) -> None:
         """Hold it against the offer; where the account there is in trouble, against all that it asks for, for long."""
         way, breakers = entered.way, entered.breakers
         if isinstance(failure, NotSupported):
@@ -188,6 +196,10 @@ class Attempts:
             breakers.abandoned(entered.offer)
             if way.own is None:
                 log.error("provider_refuses_us", provider=way.offer.provider, reason=failure.message)
+        if (health := self._standings.of(way).health) is not None:
+            name = None if _is_of_account(failure) else way.name
+            pause = breakers.pause_of(name or way.account)
+            health.failed(way.account, name, had_begun=had_begun, pause=pause)
 
     def _count(self, way: Way, outcome: str) -> None:
         counts = self.counts if way.own is None else self.own_counts

@@ -7,12 +7,15 @@ from gatewayz.accounts.provider_keys import NO_KEYS, OwnKeys
 from gatewayz.catalog.model import Offer
 from gatewayz.catalog.service import CatalogService
 from gatewayz.core.errors import ErrorKind, GatewayzError, InvalidRequest, ModelNotFound
+from gatewayz.health.model import State
 from gatewayz.inference.estimate import ASSUMED_OUTPUT, Estimate
 from gatewayz.inference.preferences import MaxPrice, Preferences, ProviderPreferences
 from gatewayz.inference.standing import Standings, Way
 from gatewayz.providers.config import ConfiguredProvider
 
 _PRICES = ("prompt", "completion", "request", "image")
+_UNWELL = {State.HEALTHY: 0, State.UNKNOWN: 0, State.DEGRADED: 1, State.DOWN: 2}
+"""Who is unknown may be well: it would never be asked if it went after who is."""
 
 
 class Router:
@@ -32,8 +35,8 @@ class Router:
         self, model: str, preferences: Preferences, estimate: Estimate, own: OwnKeys = NO_KEYS
     ) -> Sequence[Way]:
         """Ways to try one after the other; never empty. First those of the model, then those of each that may stand in
-        for it. Of one model: those that the request names, then those that are well, then those that the caller has a
-        key of its own for, then by what it sorts by. Raises ModelNotFound, InvalidRequest or GatewayzError where nobody
+        for it. Of one model: those that the request names, then those that are well before those that are degraded or
+        down, then those that the caller has a key of its own for, then by what it sorts by. Raises ModelNotFound, InvalidRequest or GatewayzError where nobody
         can be asked.
         """
         route = [*await self._of_model(model, preferences.providers, estimate, own)]
@@ -65,9 +68,8 @@ class Router:
     def _rank(self, way: Way, wanted: ProviderPreferences, estimate: Estimate) -> tuple[object, ...]:
         offer = way.offer
         place = wanted.order.index(offer.provider) if offer.provider in wanted.order else len(wanted.order)
-        is_unwell = self._pause_of(way) > 0
         by_sort = self._sorted_by(way, wanted, estimate)
-        return place, is_unwell, way.own is None, *by_sort, offer.provider, offer.native_id
+        return place, self._unwell(way), way.own is None, *by_sort, offer.provider, offer.native_id
 
     def _sorted_by(self, way: Way, wanted: ProviderPreferences, estimate: Estimate) -> tuple[object, ...]:
         score = self._standings.of(way).scores.of(way.name)
@@ -79,6 +81,19 @@ class Router:
             rate = score.throughput if score is not None else None
             return (rate is None, -(rate or 0.0), *by_price)
         return by_price
+
+    def _unwell(self, way: Way) -> int:
+        """0: it is well, or nothing speaks against it; 1: degraded; 2: down. Who is half open is to be tried again, and
+        so keeps its place. Of what was not asked for of late, its provider's state counts.
+        """
+        standing = self._standings.of(way)
+        if self._pause_of(way) > 0:
+            return _UNWELL[State.DOWN]
+        breakers, health = standing.breakers, standing.health
+        if health is None or breakers.is_half_open(way.name) or breakers.is_half_open(way.account):
+            return _UNWELL[State.HEALTHY]
+        state = health.state_of(way.name)
+        return _UNWELL[health.state_of(way.account) if state is State.UNKNOWN else state]
 
     def _pause_of(self, way: Way) -> float:
         """A key of one's own that is refused keeps its place, so that its owner is told."""

@@ -7,6 +7,7 @@ from msgspec import Struct
 from gatewayz.accounts.provider_keys import OwnKey
 from gatewayz.catalog.model import Offer
 from gatewayz.health.breakers import Breakers
+from gatewayz.health.fleet import FleetHealth
 from gatewayz.health.scores import Scores
 
 
@@ -28,10 +29,13 @@ class Way(Struct, frozen=True):
 
 
 class Standing(Struct, frozen=True):
-    """`breakers` say who is left alone, by account and by name; `scores` who is fast, by name."""
+    """`breakers` say who is left alone, by account and by name; `scores` who is fast, by name; `health` how all workers
+    find them, None where that is nobody's but a caller's.
+    """
 
     breakers: Breakers
     scores: Scores
+    health: FleetHealth | None = None
 
 
 class Standings(Struct, frozen=True):
