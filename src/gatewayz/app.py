@@ -37,6 +37,7 @@ from gatewayz.cache.memory import setting_of
 from gatewayz.cache.redis_bus import RedisBus
 from gatewayz.cache.redis_place import RedisPlace, redis_place
 from gatewayz.cache.redis_scripts import RedisScripts
+from gatewayz.cache.schema import fingerprint_of
 from gatewayz.cache.watched import WatchedCache
 from gatewayz.catalog import repository as catalog_repository
 from gatewayz.catalog.service import CatalogService
@@ -50,7 +51,11 @@ from gatewayz.credits.reconciliation import Reconciliation
 from gatewayz.credits.repository import CreditsRepository
 from gatewayz.credits.settlement import Settlement
 from gatewayz.credits.tranches import Tranches
+from gatewayz.health import repository as health_repository
 from gatewayz.health import scripts as health_scripts
+from gatewayz.health.fleet import FleetHealth
+from gatewayz.health.model import Figures
+from gatewayz.health.reports import Reports
 from gatewayz.idempotency.repository import IdempotencyRepository
 from gatewayz.idempotency.service import CLAIM_LASTS, Idempotency
 from gatewayz.jobs.repository import JobsRepository
@@ -80,6 +85,7 @@ ENTITIES: tuple[Entity[Any, Any], ...] = (
     *accounts_repository.ENTITIES,
     *credits_repository.ENTITIES,
     *responses_repository.ENTITIES,
+    *health_repository.ENTITIES,
 )
 
 
@@ -97,7 +103,7 @@ class CreditsParts:
 @dataclass(frozen=True)
 class Parts:
     """What commands and workers share, joined and started. `installation`: its name among others on one Redis.
-    `scripts`: what else than the cache runs there.
+    `scripts`: what else than the cache runs there. `health` as all workers see it, and `reports` made of it.
     """
 
     settings: Settings
@@ -105,6 +111,8 @@ class Parts:
     database: Database
     redis: RedisPlace | None
     scripts: RedisScripts | None
+    health: FleetHealth
+    reports: Reports
     cache: Cache
     outbox: Outbox
     catalog: CatalogService
@@ -151,7 +159,10 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
             stack.push_async_callback(scripts.close)
         bus = _bus(url, redis, digester.installation())
         stack.push_async_callback(bus.close)
-        cache = _cache(settings, database, clock, redis, bus, digester.installation())
+        providers = {each.provider.slug: each for each in settings.configured_providers()}
+        health = _health(settings, scripts, clock, digester.installation())
+        reports = Reports(health, tuple(providers.values()), clock)
+        cache = _cache(settings, database, reports, clock, redis, bus, digester.installation())
         stack.push_async_callback(cache.close)
         outbox = Outbox(database, cache.apply, [entity.name for entity in ENTITIES])
         cache.on_rows_changed(outbox.wake)
@@ -159,13 +170,14 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
         connector = aiohttp.TCPConnector(limit=_UPSTREAM_CONNECTIONS, ttl_dns_cache=60)
         tracing = [passing_on()] if settings.traces.endpoint is not None else None
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, trace_configs=tracing))
-        providers = {each.provider.slug: each for each in settings.configured_providers()}
         yield Parts(
             settings=settings,
             installation=digester.installation(),
             database=database,
             redis=redis,
             scripts=scripts,
+            health=health,
+            reports=reports,
             cache=cache,
             outbox=outbox,
             catalog=CatalogService(cache),
@@ -216,8 +228,20 @@ def lists_to_sync(parts: Parts) -> list[ListToSync]:
     ]
 
 
+def _health(settings: Settings, scripts: RedisScripts | None, clock: SystemClock, installation: str) -> FleetHealth:
+    # A build with other figures reads none of this one's.
+    prefix = f"gw:health-figures:{installation}:{fingerprint_of({'figures': Figures})}:"
+    return FleetHealth(scripts, clock, settings.health, prefix=prefix)
+
+
 def _cache(  # noqa: PLR0917  the parts in the order in which they are made
-    settings: Settings, database: Database, clock: SystemClock, redis: RedisPlace | None, bus: Bus, installation: str
+    settings: Settings,
+    database: Database,
+    reports: Reports,
+    clock: SystemClock,
+    redis: RedisPlace | None,
+    bus: Bus,
+    installation: str,
 ) -> Cache:
     config = settings.cache
     # Commands set up no log: what they print is their answer.
@@ -225,6 +249,7 @@ def _cache(  # noqa: PLR0917  the parts in the order in which they are made
     made = (WatchedCache if is_watched else Cache)(
         ENTITIES,
         database,
+        own_sources=dict.fromkeys(health_repository.ENTITIES, reports),
         clock=clock,
         rng=random.Random(),  # noqa: S311  jitter, not a secret
         redis=redis.over if redis is not None else None,

@@ -21,6 +21,7 @@ from gatewayz.api.browsers import with_cors
 from gatewayz.api.callers import Callers
 from gatewayz.api.catalog import catalog_routes
 from gatewayz.api.catalog_app import CatalogApp
+from gatewayz.api.catalog_health import CatalogHealth
 from gatewayz.api.client_address import ClientAddresses
 from gatewayz.api.control_plane import control_plane
 from gatewayz.api.draining import Drain
@@ -41,7 +42,7 @@ from gatewayz.core.supervision import Work, background
 from gatewayz.dashboard.routes import dashboard_routes
 from gatewayz.dashboard.sessions import DashboardSessions
 from gatewayz.health.breakers import Breakers
-from gatewayz.health.metrics import BreakersCollector
+from gatewayz.health.metrics import BreakersCollector, HealthCollector
 from gatewayz.health.scores import Scores
 from gatewayz.idempotency.service import RENEW_EVERY
 from gatewayz.inference.attempts import Attempts
@@ -54,6 +55,7 @@ from gatewayz.paying import Paying, paying
 from gatewayz.providers.config import ConfiguredProvider
 from gatewayz.providers.dialects.chat import ChatDialect
 from gatewayz.providers.dialects.table import DIALECTS
+from gatewayz.reporting import ALIVE, SystemWatch, alive
 from gatewayz.settings import Settings, database_url
 from gatewayz.sharing import sharing
 from gatewayz.storage.election import lead
@@ -105,7 +107,10 @@ class Worker:
 async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStack) -> Gateway:
     dialects = {name: each.speak(parts.http) for name, each in DIALECTS.items() if each.speak is not None}
     spoken = {slug: each for slug, each in parts.providers.items() if each.provider.dialect in dialects}
-    standings = Standings(shared=_standing(parts, "health"), own=_standing(parts, "own-health"))
+    standings = Standings(
+        shared=msgspec.structs.replace(_standing(parts, "health"), health=parts.health),
+        own=_standing(parts, "own-health"),
+    )
     attempts = _attempts(parts, spoken, dialects, standings)
     router = Router(parts.catalog, spoken, standings)
     inference = InferenceService(
@@ -114,20 +119,24 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
     shared = sharing(parts, pay.turnstile, inference)
     stack.push_async_callback(lambda: shared.flights.close(within=drain.left))
     await stack.enter_async_context(background(shared.works))
-    routes = catalog_routes(frozenset(slug for slug, each in spoken.items() if each.enabled))
+    enabled = [slug for slug, each in spoken.items() if each.enabled]
+    routes = catalog_routes(frozenset(enabled))
     collectors = (
         AuthenticationCollector(parts.authentication.refused),
         *pay.collectors,
-        BreakersCollector(standings.shared.breakers, [slug for slug, each in spoken.items() if each.enabled]),
+        BreakersCollector(standings.shared.breakers, enabled),
+        HealthCollector(parts.health, enabled),
         AttemptsCollector(lambda: attempts.counts, lambda: attempts.own_counts),
         shared.collector,
     )
-    measured = await stack.enter_async_context(measuring(parts, collectors, {}))
+    measured = await stack.enter_async_context(measuring(parts, collectors, {ALIVE: alive}))
     sessions = DashboardSessions(parts.digester, SystemClock())
     callers = Callers(parts.authentication, ClientAddresses(parts.settings.trusted_proxies), sessions)
     at_once = AtOnce(callers, shared.replies)
     asking = Asking(callers, parts.idempotency, parts.providers, parts.settings.max_body_bytes)
     stack.push_async_callback(lambda: asking.finish(within=drain.left))
+    checks, required = {"drain": _stays(drain), **_checks(parts)}, frozenset({"drain", "database", "catalog"})
+    parts.reports.tell_of_system_by(SystemWatch(parts, _checks(parts), required, measured.siblings, SystemClock()).look)
     control = ControlParts(
         cache=parts.cache,
         callers=callers,
@@ -143,8 +152,8 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
         providers=parts.providers.keys(),
         metrics=measured.metrics,
         siblings=measured.siblings,
-        checks={"drain": _stays(drain), **_checks(parts)},
-        required_checks=frozenset({"drain", "database", "catalog"}),
+        checks=checks,
+        required_checks=required,
     )
     return Gateway(
         [
@@ -152,7 +161,7 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
             SurfaceApp(asking, shared.replies, shared.plans),
             PlainApp(asking, inference),
             LiveApp(),
-            CatalogApp(parts.catalog, routes, is_cached=parts.settings.cache.enabled),
+            CatalogApp(parts.catalog, routes, CatalogHealth(parts.cache), is_cached=parts.settings.cache.enabled),
         ],
         control_plane([*control_routers(control), dashboard_routes(callers, sessions)], routes),
         at_once,
@@ -189,6 +198,7 @@ def _background_work(parts: Parts) -> dict[str, tuple[Work, float]]:
         "refresh": (lambda: refresh(parts.cache, parts.catalog), 5.0),
         "rebuild": (rebuild, 0.0),
         "sample": (parts.cache.sample, 1.0),
+        "share health": (parts.health.exchange, parts.settings.health.share_every),
         "idempotency claims": (parts.idempotency.renew, RENEW_EVERY),
         "relay": (lambda: relay_while_elected(parts), ELECTION_PAUSE),
     }

@@ -26,7 +26,9 @@ class TurnedScripts(RedisScripts):
     def form(self, text: str, keys: Sequence[str], arguments: Sequence[str | int], *, rest: int) -> Form:
         return super().form(self._turned[text], keys, arguments, rest=rest)
 
-    async def run(self, text: str, keys: Sequence[str], arguments: Iterable[str | bytes | int], *, within: float) -> Any:  # noqa: ANN401  as the real one
+    async def run(
+        self, text: str, keys: Sequence[str], arguments: Iterable[str | bytes | int], *, within: float
+    ) -> Any:  # noqa: ANN401  as the real one
         return await super().run(self._turned[text], keys, arguments, within=max(within, PATIENCE))
 
     def ask(self, form: Form, rest: Command, *, within: float) -> Awaitable[Any]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
+from gatewayz.api.catalog_health import Told
 from gatewayz.api.parameters import Amount, Choice, Flag, Parameter, Query, Text, Whole, unknown_name
 from gatewayz.catalog.fragments import (
-    UNKNOWN_HEALTH,
     architecture_form,
     cheapest_of,
     encode,
@@ -23,6 +23,7 @@ from gatewayz.core.money import plain
 
 Values = Mapping[str, Any]
 EVERY_PROVIDER = "all"
+HEALTH = "health"
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,15 @@ class Assembled:
 
 @dataclass(frozen=True)
 class CatalogRoute:
-    """One operation. `paths` may hold `{model}` (author/slug) or `{slug}`, which arrive among the values."""
+    """One operation. `paths` may hold `{model}` (author/slug) or `{slug}`, which arrive among the values, and so does
+    what may be told of HEALTH where it `tells_health`.
+    """
 
     paths: tuple[str, ...]
     summary: str
     parameters: tuple[Parameter, ...]
     assemble: Callable[[Snapshot, Values], Assembled]
+    tells_health: bool = False
 
     @cached_property
     def query(self) -> Query:
@@ -125,9 +129,7 @@ def list_endpoints(snapshot: Snapshot, values: Values) -> Assembled:
         "created": first.created or 0,
         "description": first.description,
         "architecture": architecture_form(first),
-        "endpoints": [
-            endpoint_form(offer, snapshot.provider_names.get(offer.provider, offer.provider)) for offer in offers
-        ],
+        "endpoints": [_endpoint(snapshot, offer, values[HEALTH]) for offer in offers],
     }
     return Assembled.of({"data": form})
 
@@ -145,14 +147,14 @@ def compare_gateways(snapshot: Snapshot, values: Values) -> Assembled:
     return Assembled.of(
         {
             "model": values["model"],
-            "gateways": [_comparison(snapshot, offer) for offer in offers],
+            "gateways": [_comparison(snapshot, offer, values[HEALTH]) for offer in offers],
             "recommendation": _recommendation(offers),
         }
     )
 
 
-def list_providers(configured: Collection[str], snapshot: Snapshot, _values: Values) -> Assembled:
-    forms = [_provider_form(snapshot, slug, configured) for slug in snapshot.providers]
+def list_providers(configured: Collection[str], snapshot: Snapshot, values: Values) -> Assembled:
+    forms = [_provider_form(snapshot, slug, configured, values[HEALTH]) for slug in snapshot.providers]
     return Assembled.of({"object": "list", "data": forms})
 
 
@@ -164,7 +166,7 @@ def provider_stats(configured: Collection[str], snapshot: Snapshot, values: Valu
     prices = sorted(offer.pricing.prompt for offer in offers if offer.pricing.prompt is not None)
     return Assembled.of(
         {
-            **_provider_form(snapshot, slug, configured),
+            **_provider_form(snapshot, slug, configured, values[HEALTH]),
             "priced": len(prices),
             "free": sum(offer.is_free for offer in offers),
             "unique_models": len({offer.unique_id for offer in offers}),
@@ -238,13 +240,18 @@ _ROUTES: tuple[CatalogRoute, ...] = (
         search_models,
     ),
     CatalogRoute(
-        ("/v1/models/{model}/endpoints",), "Every provider of a model, in OpenRouter's shape.", (), list_endpoints
+        ("/v1/models/{model}/endpoints",),
+        "Every provider of a model, with its health, in OpenRouter's shape.",
+        (),
+        list_endpoints,
+        tells_health=True,
     ),
     CatalogRoute(
         ("/v1/models/{model}/compare",),
         "Compare a model's price over its providers.",
         (Text("gateways", "Only these providers, separated by commas."),),
         compare_gateways,
+        tells_health=True,
     ),
     CatalogRoute(("/v1/models/{model}",), "One model.", (GATEWAY,), retrieve_model),
     CatalogRoute(("/v1/catalog/stats", "/catalog/stats"), "Figures of the whole catalog.", (), catalog_stats),
@@ -260,9 +267,14 @@ def catalog_routes(configured: Collection[str]) -> tuple[CatalogRoute, ...]:
             "Every provider: whether it is configured, its health, how many models.",
             (),
             partial(list_providers, configured),
+            tells_health=True,
         ),
         CatalogRoute(
-            ("/v1/providers/{slug}/stats",), "Figures of one provider.", (), partial(provider_stats, configured)
+            ("/v1/providers/{slug}/stats",),
+            "Figures of one provider.",
+            (),
+            partial(provider_stats, configured),
+            tells_health=True,
         ),
     )
 
@@ -334,7 +346,15 @@ def _exact(snapshot: Snapshot, numbers: Sequence[int], name: str) -> Sequence[in
     return [n for n in numbers if wanted in (snapshot.offers[n].id, snapshot.offers[n].native_id.lower())] or numbers
 
 
-def _comparison(snapshot: Snapshot, offer: Offer) -> dict[str, Any]:
+def _endpoint(snapshot: Snapshot, offer: Offer, health: Told) -> dict[str, Any]:
+    name = snapshot.provider_names.get(offer.provider, offer.provider)
+    known = health.of_model(offer.provider, offer.native_id)
+    latency = {"p50": known.latency.p50, "p95": known.latency.p95} if known.latency is not None else None
+    uptime = round(100 * known.uptime, 2) if known.uptime is not None else None
+    return endpoint_form(offer, name, known.status, latency, uptime)
+
+
+def _comparison(snapshot: Snapshot, offer: Offer, health: Told) -> dict[str, Any]:
     return {
         "gateway": offer.provider,
         "name": snapshot.provider_names.get(offer.provider, offer.provider),
@@ -342,7 +362,7 @@ def _comparison(snapshot: Snapshot, offer: Offer) -> dict[str, Any]:
         "pricing": pricing_form(offer.pricing),
         "context_length": offer.context_length,
         "is_free": offer.is_free,
-        "health": UNKNOWN_HEALTH,
+        "health": {"status": health.of_model(offer.provider, offer.native_id).status},
     }
 
 
@@ -361,7 +381,7 @@ def _recommendation(offers: Sequence[Offer]) -> dict[str, Any] | None:
     }
 
 
-def _provider_form(snapshot: Snapshot, slug: str, configured: Collection[str]) -> dict[str, Any]:
+def _provider_form(snapshot: Snapshot, slug: str, configured: Collection[str], health: Told) -> dict[str, Any]:
     record = snapshot.providers[slug]
     return {
         "slug": slug,
@@ -369,5 +389,5 @@ def _provider_form(snapshot: Snapshot, slug: str, configured: Collection[str]) -
         "is_configured": slug in configured,
         "models": len(snapshot.by_provider.get(slug, ())),
         "changed_at": record.changed_at,
-        "health": UNKNOWN_HEALTH,
+        "health": {"status": health.status_of(slug)},
     }

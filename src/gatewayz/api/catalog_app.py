@@ -7,9 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 
 from gatewayz.api.answer import Headers, Receive, Scope, Send, header_list, send_answer
-from gatewayz.api.catalog import Assembled, CatalogRoute
+from gatewayz.api.catalog import HEALTH, CatalogRoute
+from gatewayz.api.catalog_health import CatalogHealth, Told
 from gatewayz.api.negotiation import choose_coding, is_known_to_client
-from gatewayz.api.page import Doorkeeper, Page, PageMemory
+from gatewayz.api.page import Asked, Doorkeeper, Page, PageMemory
 from gatewayz.catalog.service import CatalogService
 from gatewayz.catalog.snapshot import Snapshot
 from gatewayz.core.errors import ErrorKind, GatewayzError
@@ -20,6 +21,7 @@ MISS = (b"cache-status", b"gatewayz; fwd=miss")
 BYPASS = (b"cache-status", b"gatewayz; fwd=bypass")
 
 _PAGE_MEMORY = 64 * 1024 * 1024
+_HEALTH_MEMORY = 4 * 1024 * 1024
 _MODEL = r"(?P<model>[^/].*)"
 _SLUG = r"(?P<slug>[^/]+)"
 
@@ -31,14 +33,24 @@ def path_pattern(path: str) -> re.Pattern[str]:
 class CatalogApp:
     methods = ("GET", "HEAD")
 
-    def __init__(self, catalog: CatalogService, routes: Sequence[CatalogRoute], *, is_cached: bool = True) -> None:
+    def __init__(
+        self,
+        catalog: CatalogService,
+        routes: Sequence[CatalogRoute],
+        health: CatalogHealth,
+        *,
+        is_cached: bool = True,
+    ) -> None:
         self._catalog = catalog
+        self._health = health
         self._waited = MISS if is_cached else BYPASS
         paths = [(path, route) for route in routes for path in route.paths]
         self._exact: Mapping[str, CatalogRoute] = {path: route for path, route in paths if "{" not in path}
         self._patterns = [(path_pattern(path), route) for path, route in paths if "{" in path]
         self._snapshot: Snapshot | None = None
         self._memory = PageMemory(_PAGE_MEMORY)
+        self._told: tuple[Told, Snapshot] | None = None
+        self._told_memory = PageMemory(_HEALTH_MEMORY)
         self._doorkeeper = Doorkeeper()
 
     def serves(self, path: str) -> bool:
@@ -55,22 +67,39 @@ class CatalogApp:
         if snapshot is not self._snapshot:
             self._snapshot, self._memory = snapshot, PageMemory(_PAGE_MEMORY)
         asked = (scope["path"], scope["query_string"])
-        page = self._memory.get(asked)
-        if page is None:
-            page = self._assemble(scope, snapshot)
-            if self._doorkeeper.admits(asked):
-                self._memory.put(asked, page)
+        page = self._memory.get(asked) or await self._page(asked, snapshot)
         await _send_page(scope, send, page, [cache_status, *own_headers])
 
-    def _assemble(self, scope: Scope, snapshot: Snapshot) -> Page:
-        path: str = scope["path"]
+    async def _page(self, asked: Asked, snapshot: Snapshot) -> Page:
+        path, query = asked
+        route, values = self._route(path)
+        memory, wanted = self._memory, {**route.query.read(query), **values}
+        if route.tells_health:
+            told = await self._health.told()
+            memory = self._memory_with(told, snapshot)
+            if (page := memory.get(asked)) is not None:
+                return page
+            wanted[HEALTH] = told
+        assembled = route.assemble(snapshot, wanted)
+        page = Page(assembled.body, assembled.digest)
+        if self._doorkeeper.admits(asked):
+            memory.put(asked, page)
+        return page
+
+    def _memory_with(self, told: Told, snapshot: Snapshot) -> PageMemory:
+        """For answers of this snapshot that tell of health."""
+        if self._told is None or self._told[0] is not told or self._told[1] is not snapshot:
+            self._told, self._told_memory = (told, snapshot), PageMemory(_HEALTH_MEMORY)
+        return self._told_memory
+
+    def _route(self, path: str) -> tuple[CatalogRoute, dict[str, str]]:
         found = self._exact.get(path)
-        route, values = (found, {}) if found else self._match(path) or (None, {})
-        if route is None:
+        if found is not None:
+            return found, {}
+        matched = self._match(path)
+        if matched is None:
             raise GatewayzError(f"there is no {path!r}", kind=ErrorKind.NOT_FOUND)
-        query = route.query.read(scope["query_string"])
-        assembled: Assembled = route.assemble(snapshot, {**query, **values})
-        return Page(assembled.body, assembled.digest)
+        return matched
 
     def _match(self, path: str) -> tuple[CatalogRoute, dict[str, str]] | None:
         for pattern, route in self._patterns:

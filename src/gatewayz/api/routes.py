@@ -24,6 +24,7 @@ from gatewayz.api.cache_warming import warming_routes
 from gatewayz.api.callers import Callers
 from gatewayz.api.credits import own_credit_routes
 from gatewayz.api.health import Check, health_routes
+from gatewayz.api.health_reports import health_report_routes
 from gatewayz.api.metrics import metrics_routes
 from gatewayz.api.own_key import own_key_routes
 from gatewayz.api.own_provider_keys import own_provider_key_routes
@@ -61,6 +62,7 @@ def control_routers(parts: ControlParts) -> list[APIRouter]:
     callers = parts.callers
     return [
         health_routes(parts.checks, parts.required_checks),
+        health_report_routes(parts.cache, callers),
         metrics_routes(parts.metrics, parts.siblings),
         own_key_routes(callers, parts.keys, parts.accounts, parts.plans),
         own_provider_key_routes(callers, parts.provider_keys),

@@ -71,7 +71,9 @@ class RedisScripts:
         """For `ask` and `post`, to be made once and used often."""
         return Form(self._sha_of[text], keys, arguments, rest)
 
-    async def run(self, text: str, keys: Sequence[str], arguments: Iterable[str | bytes | int], *, within: float) -> Any | None:  # noqa: ANN401  whatever the script says
+    async def run(
+        self, text: str, keys: Sequence[str], arguments: Iterable[str | bytes | int], *, within: float
+    ) -> Any | None:  # noqa: ANN401  whatever the script says
         """What the script says, or None where it cannot be told within so many seconds: it may have run."""
         command: Command = ("EVALSHA", self._sha_of[text], len(keys), *keys, *arguments)
         return await self._calls.ask(self._nodes.of(keys[0]), command, within)

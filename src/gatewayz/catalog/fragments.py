@@ -9,7 +9,7 @@ import msgspec
 from gatewayz.catalog.model import Offer, Pricing
 from gatewayz.core.money import plain
 
-# Passive health comes with traffic; until then nothing is known, which is never the same as healthy.
+# A version of the catalog outlives a provider's health by far: its fragments do not tell it.
 UNKNOWN_HEALTH = {"status": "unknown"}
 
 _encoder = msgspec.json.Encoder()
@@ -60,8 +60,12 @@ def model_form(offer: Offer) -> dict[str, Any]:
     }
 
 
-def endpoint_form(offer: Offer, provider_name: str) -> dict[str, Any]:
-    """One offer in the form of OpenRouter's endpoints list. Latency and uptime are null until there is traffic."""
+def endpoint_form(
+    offer: Offer, provider_name: str, status: str, latency: Mapping[str, float] | None, uptime: float | None
+) -> dict[str, Any]:
+    """One offer in the form of OpenRouter's endpoints list. `latency`: seconds by percentile; `uptime`: percent. Both
+    are null until there is traffic.
+    """
     return {
         "name": f"{provider_name} | {offer.native_id}",
         "model_name": offer.name,
@@ -71,9 +75,9 @@ def endpoint_form(offer: Offer, provider_name: str) -> dict[str, Any]:
         "max_completion_tokens": offer.max_output_tokens,
         "pricing": pricing_form(offer.pricing),
         "supported_parameters": offer.supported_parameters,
-        "health": UNKNOWN_HEALTH,
-        "latency_last_30m": None,
-        "uptime_last_30m": None,
+        "health": {"status": status},
+        "latency_last_30m": latency,
+        "uptime_last_30m": uptime,
     }
 
 

@@ -38,7 +38,8 @@ from gatewayz.core.errors import ErrorKind, GatewayzError
 from gatewayz.credits.metrics import CreditsCollector, CreditsCounts
 from gatewayz.health.breakers import Breakers
 from gatewayz.health.config import HealthConfig
-from gatewayz.health.metrics import BreakersCollector
+from gatewayz.health.fleet import FleetHealth
+from gatewayz.health.metrics import BreakersCollector, HealthCollector
 from gatewayz.inference.metrics import AttemptsCollector, Spent, SpentCollector
 from gatewayz.limits.admission import Admission
 from gatewayz.limits.local import LocalLimits
@@ -454,6 +455,7 @@ def collectors() -> Iterable[Collector]:
     yield LimitsCollector(Admission(None, LocalLimits(clock, share=1, lease=1)))
     yield AttemptsCollector(Counter, Counter)
     yield BreakersCollector(Breakers(None, clock, HealthConfig(), prefix=""), ())
+    yield HealthCollector(FleetHealth(None, clock, HealthConfig(), prefix=""), ())
     yield ResponsesCollector(ResponsesCounts(), lambda: 0)
     yield SpentCollector(Spent())
     yield RequestsCollector(Requests())

@@ -57,7 +57,9 @@ class HealthConfig(BaseModel):
         0.05, gt=0, le=1, description="Share of slow streams from which it is degraded; 0.05 judges by the p95."
     )
     share_every: float = Field(
-        2.0, gt=0, description="Seconds between two times that a worker tells the others what it saw, and hears of them."
+        2.0,
+        gt=0,
+        description="Seconds between two times that a worker tells the others what it saw, and hears of them.",
     )
     probe_idle_after: float | None = Field(
         None,

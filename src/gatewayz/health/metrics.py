@@ -1,4 +1,4 @@
-"""What breakers say to Prometheus, read when scraped."""
+"""What breakers, and what is known of how providers fare, say to Prometheus, read when scraped."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,6 +7,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from gatewayz.health.breakers import Breakers
+from gatewayz.health.fleet import FleetHealth
+from gatewayz.health.model import State
 
 
 class BreakersCollector(Collector):
@@ -34,4 +36,29 @@ class BreakersCollector(Collector):
         yield left_alone
         yield CounterMetricFamily(
             "gatewayz_breakers_opened", "How often this worker saw one begin to be left alone.", counts["opened"]
+        )
+
+
+class HealthCollector(Collector):
+    """`providers`: the slugs of those that may be asked."""
+
+    def __init__(self, health: FleetHealth, providers: Sequence[str]) -> None:
+        self._health = health
+        self._providers = providers
+
+    def collect(self) -> Iterator[Metric]:
+        states = GaugeMetricFamily(
+            "gatewayz_provider_state",
+            "1 for the state of each provider, as all workers together see it, and 0 for its other states.",
+            labels=["provider", "state"],
+        )
+        for provider in self._providers:
+            found = self._health.state_of(provider)
+            for state in State:
+                states.add_metric([provider, state.value], state is found)
+        yield states
+        yield GaugeMetricFamily(
+            "gatewayz_health_shared",
+            "Whether this worker knows what others see of providers; 0 without Redis, or while it does not answer.",
+            self._health.is_shared,
         )

@@ -116,8 +116,6 @@ class Attempts:
                     await self._note(entered, failure)
                     _check_own_key(way, failure)
                 except InvalidRequest:  # who finds fault with a request is well
-                    if (health := self._standings.of(way).health) is not None:
-                        health.refused(way.account, way.name)
                     await self._went_well(entered)
                     raise
                 except BaseException:  # the caller has left: nothing is known of the provider
@@ -144,10 +142,15 @@ class Attempts:
             most_output=way.offer.max_output_tokens,
             endpoint=request.endpoint,
         )
-        began = self._clock.monotonic()
-        with attempting(way.offer.provider, way.offer.id):
-            answer = await stack.enter_async_context(self._dialects[configured.provider.dialect].chat(attempt))
-        seconds, standing = self._clock.monotonic() - began, self._standings.of(way)
+        began, standing = self._clock.monotonic(), self._standings.of(way)
+        try:
+            with attempting(way.offer.provider, way.offer.id):
+                answer = await stack.enter_async_context(self._dialects[configured.provider.dialect].chat(attempt))
+        except InvalidRequest:
+            if standing.health is not None:
+                standing.health.refused(way.account, way.name)
+            raise
+        seconds = self._clock.monotonic() - began
         standing.scores.began(way.name, seconds)
         if standing.health is not None:
             standing.health.answered(way.account, way.name, seconds, is_stream=request.is_streaming)

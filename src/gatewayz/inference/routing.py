@@ -35,9 +35,9 @@ class Router:
         self, model: str, preferences: Preferences, estimate: Estimate, own: OwnKeys = NO_KEYS
     ) -> Sequence[Way]:
         """Ways to try one after the other; never empty. First those of the model, then those of each that may stand in
-        for it. Of one model: those that the request names, then those that are well before those that are degraded or
-        down, then those that the caller has a key of its own for, then by what it sorts by. Raises ModelNotFound, InvalidRequest or GatewayzError where nobody
-        can be asked.
+        for it. Of one model: those that the request names, then those that are well before those that are degraded,
+        and these before those that are down, then those that the caller has a key of its own for, then by what it
+        sorts by. Raises ModelNotFound, InvalidRequest or GatewayzError where nobody can be asked.
         """
         route = [*await self._of_model(model, preferences.providers, estimate, own)]
         for other in preferences.models:

@@ -26,6 +26,8 @@ GAUGES: Mapping[str, Rule] = {
     "ledger_drift_nano_usd": Rule.MAX,
     "gatewayz_breakers_open": Rule.MAX,
     "gatewayz_provider_left_alone": Rule.MAX,
+    "gatewayz_provider_state": Rule.MAX,
+    "gatewayz_health_shared": Rule.MIN,
     "gatewayz_redis_memory_bytes": Rule.MAX,
     "gatewayz_redis_memory_limit_bytes": Rule.MAX,
     "gatewayz_running_requests": Rule.SUM,
