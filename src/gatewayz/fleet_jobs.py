@@ -11,8 +11,11 @@ from gatewayz.catalog.jobs import sync_list
 from gatewayz.catalog.removal import remove_inactive
 from gatewayz.catalog.sync import CatalogSync, ListToSync
 from gatewayz.core.clock import SystemClock
+from gatewayz.health.probing import probe_idle
 from gatewayz.jobs.holder import Holder
 from gatewayz.jobs.model import SYNC, Asked, Job
+from gatewayz.providers.config import ConfiguredProvider
+from gatewayz.providers.fetch import probe_listing
 from gatewayz.providers.listing import Listing
 from gatewayz.settings import database_url
 from gatewayz.storage.election import lead
@@ -62,6 +65,24 @@ def fleet_jobs(parts: Parts, offline: Mapping[str, Listing]) -> list[Job]:
             work=functools.partial(_warm_cache, parts),
             is_eager=parts.settings.cache.warm_on_startup,
         ),
+        *_probe_jobs(parts),
+    ]
+
+
+def _probe_jobs(parts: Parts) -> list[Job]:
+    """None where it is not wanted, or where no worker would hear of it."""
+    idle_after = parts.settings.health.probe_idle_after
+    if idle_after is None or parts.scripts is None:
+        return []
+    return [
+        Job(
+            name="probe-idle",
+            description="Ask providers that had no traffic lately for their model list, to see whether they answer.",
+            every=idle_after,
+            within=10 * _MINUTE,
+            work=functools.partial(_probe_idle, parts, idle_after),
+            is_eager=True,
+        )
     ]
 
 
@@ -95,6 +116,21 @@ async def _remove_models(parts: Parts, _asked: Asked) -> dict[str, Any]:
 
 async def _forget_answers(parts: Parts, _asked: Asked) -> dict[str, Any]:
     return {"forgotten": await parts.idempotency.forget_expired()}
+
+
+async def _probe_idle(parts: Parts, idle_after: float, _asked: Asked) -> dict[str, Any]:
+    probes = {
+        each.provider.slug: functools.partial(_probe, parts, each)
+        for each in parts.providers.values()
+        if each.enabled and each.provider.listing is not None and (each.api_key or not each.provider.needs_key)
+    }
+    return await probe_idle(parts.health, probes, SystemClock(), idle_after=idle_after)
+
+
+async def _probe(parts: Parts, configured: ConfiguredProvider) -> None:
+    key = configured.api_key.get_secret_value() if configured.api_key else None
+    within = parts.settings.health.probe_within
+    await probe_listing(parts.http, configured.provider, key, within=within)
 
 
 async def _warm_cache(parts: Parts, asked: Asked) -> dict[str, Any]:

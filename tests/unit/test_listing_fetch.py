@@ -9,7 +9,7 @@ from tests.support.list_server import ListServer
 
 from gatewayz.providers.auth import X_API_KEY
 from gatewayz.providers.errors import BrokenListing, ListingUnavailable
-from gatewayz.providers.fetch import MOST_PAGES, fetch_listing
+from gatewayz.providers.fetch import MOST_PAGES, fetch_listing, probe_listing
 from gatewayz.providers.model import ListSource, Provider
 from gatewayz.providers.shapes.table import ANTHROPIC, OPENROUTER, PRICE_MAP
 from gatewayz.providers.table import AFTER_ID, PROVIDERS
@@ -166,3 +166,32 @@ async def test_a_made_up_catalog_is_as_long_as_asked_and_changes_where_asked(
     after = await fetch_listing(session, replace(base, listing=changed), None)
     assert (len(before.models), before.refused) == (3000, ())
     assert sum(a != b for a, b in zip(before.models, after.models, strict=True)) == 5
+
+
+async def test_a_probe_asks_for_the_list_as_a_sync_does_and_reads_none_of_it(
+    server: ListServer, session: aiohttp.ClientSession
+) -> None:
+    await probe_listing(session, failing(server, "html"), KEY, within=30)
+    path, headers = server.asked[0]
+    assert (path, headers["Authorization"]) == ("/failing/html/models", f"Bearer {KEY}")
+
+
+@pytest.mark.parametrize(
+    ("mode", "within", "expected"),
+    [
+        ("500", 30, "refused with status 500"),
+        ("401", 30, "check its API key"),
+        ("slow", 0.05, r"did not answer within 0\.05 seconds"),
+    ],
+)
+async def test_a_probe_says_what_is_wrong_and_not_the_key(
+    server: ListServer, session: aiohttp.ClientSession, mode: str, within: float, expected: str
+) -> None:
+    with pytest.raises(ListingUnavailable, match=expected) as refused:
+        await probe_listing(session, failing(server, mode), KEY, within=within)
+    assert KEY not in refused.value.message
+
+
+async def test_who_has_no_list_cannot_be_probed(session: aiohttp.ClientSession) -> None:
+    with pytest.raises(ListingUnavailable, match="has no list"):
+        await probe_listing(session, Provider(slug="acme", name="Acme", base_url="http://x"), None, within=1)

@@ -1,7 +1,8 @@
 """Fetches a provider's model list: every page or none, bounded in time, pages and bytes."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 import aiohttp
 from yarl import URL
@@ -39,6 +40,24 @@ async def fetch_listing(session: aiohttp.ClientSession, provider: Provider, api_
     return await asyncio.to_thread(read_documents, provider, documents)
 
 
+async def probe_listing(
+    session: aiohttp.ClientSession, provider: Provider, api_key: str | None, *, within: float
+) -> None:
+    """See that the provider's list begins to come within so many seconds; no more of it is read than that.
+
+    Raises ListingUnavailable where it does not, or the provider has no list. The message is as that of `fetch_listing`.
+    """
+    source = provider.listing
+    if source is None:
+        raise ListingUnavailable(f"{provider.slug!r} has no list to ask for")
+    headers = request_headers(provider.auth, provider.headers, api_key)
+    try:
+        async with asyncio.timeout(within), _opened(session, provider.slug, _first_page(provider, source), headers):
+            return
+    except TimeoutError as error:
+        raise ListingUnavailable(f"{provider.slug!r} did not answer within {within:g} seconds") from error
+
+
 def list_url(provider: Provider, source: ListSource) -> URL:
     """The address of the list: a path after the base URL, or the URL that the source names."""
     if source.path.startswith(("http://", "https://")):
@@ -49,10 +68,9 @@ def list_url(provider: Provider, source: ListSource) -> URL:
 async def _documents(
     session: aiohttp.ClientSession, provider: Provider, source: ListSource, api_key: str | None
 ) -> list[object]:
-    url = list_url(provider, source)
     headers = request_headers(provider.auth, provider.headers, api_key)
     paging = source.paging
-    first = url.update_query(paging.fixed) if paging else url
+    first = _first_page(provider, source)
     documents: list[object] = []
     cursors: set[str] = set()
     budget = MOST_BYTES
@@ -70,6 +88,11 @@ async def _documents(
     return documents
 
 
+def _first_page(provider: Provider, source: ListSource) -> URL:
+    url = list_url(provider, source)
+    return url.update_query(source.paging.fixed) if source.paging else url
+
+
 def _next_cursor(paging: Paging | None, document: object) -> str | None:
     if paging is None or (paging.more is not None and at(document, paging.more) is not True):
         return None
@@ -78,13 +101,22 @@ def _next_cursor(paging: Paging | None, document: object) -> str | None:
 
 
 async def _page(session: aiohttp.ClientSession, slug: str, url: URL, headers: Mapping[str, str], budget: int) -> bytes:
-    """One page's body. Redirects are followed within the same origin only: the key goes nowhere else."""
+    async with _opened(session, slug, url, headers) as response:
+        return await _body(response, slug, budget)
+
+
+@asynccontextmanager
+async def _opened(
+    session: aiohttp.ClientSession, slug: str, url: URL, headers: Mapping[str, str]
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """The 200 of one page. Redirects are followed within the same origin only: the key goes nowhere else."""
     origin = url.origin()
     try:
         for _ in range(_MOST_REDIRECTS + 1):
             async with session.get(url, headers=headers, allow_redirects=False) as response:
                 if response.status == 200:
-                    return await _body(response, slug, budget)
+                    yield response
+                    return
                 if response.status not in _REDIRECTS:
                     raise _refused(slug, response.status)
                 url = _redirected(url, response.headers.get("Location", ""))
