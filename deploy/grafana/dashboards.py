@@ -232,6 +232,15 @@ PROVIDERS = Dashboard(
             "short",
             LEFT_ALONE,
         ),
+        Panel(
+            "State of each provider: 0 healthy, 1 degraded, 2 down; none where it is unknown",
+            "short",
+            {
+                "{{provider}}": 'max by (provider) (gatewayz_provider_state{state="healthy"} == 1) * 0 '
+                'or max by (provider) (gatewayz_provider_state{state="degraded"} == 1) '
+                'or 2 * max by (provider) (gatewayz_provider_state{state="down"} == 1)'
+            },
+        ),
         Panel("Breakers open", "short", {"{{instance}}": "gatewayz_breakers_open"}),
         Panel("Breakers opened", "ops", {"all": rate("gatewayz_breakers_opened_total")}),
         Panel(

@@ -63,6 +63,10 @@ HEALTHY: Series = {
     series("gatewayz_attempts_total", f'{PROVIDER},outcome="answered"'): growing(900),
     series("gatewayz_attempts_total", f'{PROVIDER},outcome="failed"'): growing(9),
     series("gatewayz_provider_left_alone", PROVIDER): steady(0),
+    **{
+        series("gatewayz_provider_state", f'{PROVIDER},state="{state}"'): steady(state == "healthy")
+        for state in ("healthy", "degraded", "down", "unknown")
+    },
     series("ledger_drift_nano_usd"): steady(0),
     series("gatewayz_journal_failing"): steady(0),
 }
@@ -103,6 +107,10 @@ BROKEN: Mapping[str, tuple[Series, Mapping[str, str]]] = {
         {"provider": "acme"},
     ),
     "ProviderBreakerOpen": ({series("gatewayz_provider_left_alone", PROVIDER): steady(2)}, {"provider": "acme"}),
+    "ProviderUnwell": (
+        {series("gatewayz_provider_state", f'{PROVIDER},state="degraded"'): steady(1)},
+        {"provider": "acme"},
+    ),
     "LedgerDrift": ({series("ledger_drift_nano_usd"): steady(-1)}, {}),
     "JournalFailing": ({series("gatewayz_journal_failing"): steady(1)}, {"instance": "host-1"}),
 }
