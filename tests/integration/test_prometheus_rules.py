@@ -64,7 +64,7 @@ HEALTHY: Series = {
     series("gatewayz_attempts_total", f'{PROVIDER},outcome="failed"'): growing(9),
     series("gatewayz_provider_left_alone", PROVIDER): steady(0),
     **{
-        series("gatewayz_provider_state", f'{PROVIDER},state="{state}"'): steady(state == "healthy")
+        series("gatewayz_provider_state", f'{PROVIDER},state="{state}"'): steady(int(state == "healthy"))
         for state in ("healthy", "degraded", "down", "unknown")
     },
     series("ledger_drift_nano_usd"): steady(0),

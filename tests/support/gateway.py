@@ -108,7 +108,7 @@ def settings_for(
             "catalog": {"sync_on_start": False},
             "data_dir": data_dir,
             "demo": True,
-            "health": {"failures": 1000, "quota_pause": 0.001},
+            "health": {"failures": 1000, "quota_pause": 0.001, "evidence": 1_000_000},
             "inference": {"rounds": 1},
             "providers": providers or {},
             "responses": {"enabled": False},
