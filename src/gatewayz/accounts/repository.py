@@ -235,6 +235,7 @@ PROVIDER_KEYS: Entity[str, SealedKeys] = Entity(
     name="auth:provider_keys",
     value=SealedKeys,
     load=find_provider_keys,
+    is_secret=True,
     policy=Policy(fresh=5 * MINUTE, stale=0, absent=10),
     filled_from=(Table("provider_keys", key="account_id", ignoring=("created_at",)),),
 )

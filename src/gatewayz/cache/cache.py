@@ -16,11 +16,12 @@ from redis.asyncio import Redis
 
 from gatewayz.cache.budgets import Budgets
 from gatewayz.cache.bus import Bus
+from gatewayz.cache.census import Census
 from gatewayz.cache.clock import Clock
-from gatewayz.cache.counts import CacheStats, EntityStats
+from gatewayz.cache.counts import AGED_OF, CacheStats, EntityStats
 from gatewayz.cache.entity import ALL, Entity, Every, K, Loaded, Single
 from gatewayz.cache.errors import BadKey, LoadFailed, SomeFailed
-from gatewayz.cache.explanation import Explainer, Explanation, has_one_value, key_form
+from gatewayz.cache.explanation import Explainer, Explanation, Shown, has_one_value, key_form
 from gatewayz.cache.flight import HIT_L1, HIT_L2, Answer, Flight, Purpose, Served
 from gatewayz.cache.invalidation import Cleared, Invalidations
 from gatewayz.cache.memory import Entry, Memory, Shelf, Shelves, Trust
@@ -42,7 +43,7 @@ Keep: TypeAlias = Callable[[Loaded[V]], Awaitable[bool]]
 
 
 class Found(Struct, Generic[V], frozen=True):
-    """A value that the tiers hold. `served`: HIT_L1 or HIT_L2, or STALE for one that is no longer fresh."""
+    """A value that the tiers hold. `served`: HIT_L1 or HIT_L2; STALE or STALE_L2 for one that is no longer fresh."""
 
     value: V
     served: Served
@@ -147,7 +148,10 @@ class Cache:
             entry.hits += 1
         value = entry.value
         if value is not None:
-            shelf.counts.hit_l1 += 1
+            counts = shelf.counts
+            hits = counts.hit_l1 = counts.hit_l1 + 1
+            if hits > shelf.aged_at:
+                self._note_age(shelf, entry)
         return value
 
     def remembers_absence(self, entity: Entity[K, Any], key: K) -> bool:
@@ -198,6 +202,8 @@ class Cache:
         if entry is not None and is_trusted and entry.value is not None and self._monotonic() < entry.check_at:
             entry.hits = min(MOST_HITS, entry.hits + 1)
             shelf.counts.hit_l1 += 1
+            if shelf.counts.hit_l1 > shelf.aged_at:
+                self._note_age(shelf, entry)
             return Found(entry.value, HIT_L1)
         flight = shelf.flights.get(text)
         if flight is None or flight.purpose is not Purpose.LOOK:
@@ -383,6 +389,7 @@ class Cache:
             entities={name: _entity_stats(shelf) for name, shelf in self._shelves.named.items()},
             entries=self._memory.entries,
             bytes=self._memory.bytes,
+            fill=self._memory.fill,
             l2=tier.calls.state if tier is not None else "none",
             l2_errors=dict(tier.calls.errors) if tier is not None else {},
             l2_opened=tier.calls.opened if tier is not None else 0,
@@ -392,6 +399,16 @@ class Cache:
             invalidation_seconds=self._invalidations.confirmed_after,
             samples=self._sampler.stats(),
         )
+
+    @property
+    def has_redis(self) -> bool:
+        return self._tier is not None
+
+    async def census(self) -> Census | None:
+        """How much of each entity Redis holds, estimated at little cost. None without Redis, or where it does not
+        answer.
+        """
+        return await self._tier.census(self._shelves.named) if self._tier is not None else None
 
     async def explain(self, entity: Entity[K, Any], key: K) -> Explanation:
         """What each tier holds for the key now, and why a read would be a hit or not. Asks Redis; loads nothing and
@@ -405,6 +422,12 @@ class Cache:
         """
         return await self._explainer.explain(self._shelves.by_name(name), text)
 
+    async def show_text(self, name: str, text: str) -> Shown:
+        """What a read of this key would be served, and from where; nothing is loaded, and no tier changed. For the name
+        of an entity and a key as it is written. Raises UnknownEntity, which names the nearest that there are.
+        """
+        return await self._explainer.show(self._shelves.by_name(name), text)
+
     def _serves(self, shelf: Shelf[Any], key: object, text: str, entry: Entry[Any]) -> bool:
         """Whether this trusted entry answers the read at once; starts its replacement in the background if
         due.
@@ -417,13 +440,15 @@ class Cache:
             if entry.value is None:
                 counts.negative += 1
             else:
-                counts.hit_l1 += 1
+                hits = counts.hit_l1 = counts.hit_l1 + 1
+                if hits > shelf.aged_at:
+                    self._note_age(shelf, entry)
             due = now >= entry.refresh_at
         elif shelf.policy.stale and entry.value is not None and now < entry.stale_until:
             if now < entry.fresh_until:
                 counts.hit_l1 += 1
             else:
-                counts.stale += 1
+                self._count_stale(shelf, entry)
             due = now >= min(entry.refresh_at, entry.fresh_until)
             if not due:
                 self._reader.look_again(shelf, key, text)
@@ -435,6 +460,15 @@ class Cache:
             self._reader.refresh_behind(shelf, key, text, entry.stamp)
         return True
 
+    def _count_stale(self, shelf: Shelf[Any], entry: Entry[Any]) -> None:
+        shelf.counts.stale += 1
+        if shelf.counts.stale % AGED_OF == 1:
+            self._note_age(shelf, entry)
+
+    def _note_age(self, shelf: Shelf[Any], entry: Entry[Any]) -> None:
+        shelf.aged_at = shelf.counts.hit_l1 + AGED_OF - 1
+        shelf.l1_ages.observe(max(0.0, self._now() - entry.life.created))
+
     def _served(self, shelf: Shelf[V], flight: Flight[V], answer: Answer[V], *, joined: bool) -> V | None:
         counts = shelf.counts
         if answer.error is not None:
@@ -445,7 +479,7 @@ class Cache:
             return answer.value
         name = "collapsed" if joined else answer.served.value
         setattr(counts, name, getattr(counts, name) + 1)
-        if answer.served is Served.STALE:
+        if answer.served in (Served.STALE, Served.STALE_L2):
             self._reader.refresh_behind(shelf, flight.key, flight.text, flight.seen)
         return answer.value
 
@@ -465,4 +499,6 @@ def _entity_stats(shelf: Shelf[Any]) -> EntityStats:
         counts=shelf.counts,
         load_seconds=shelf.load_seconds,
         population_seconds=shelf.population_seconds,
+        l1_ages=shelf.l1_ages,
+        l2_ages=shelf.l2_ages,
     )

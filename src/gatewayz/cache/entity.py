@@ -115,6 +115,7 @@ class Entity(Struct, Generic[K, V_co], frozen=True, kw_only=True, eq=False):
     `tags`: the kinds of tags that values may carry, `account` for `account:42`. Nothing secret may stand in a tag.
     `filled_from`: a change in these tables, whoever makes it, invalidates the keys it concerns, which must be texts.
     `is_moving`: its source seldom says the same twice, so that comparing what is kept with it tells nothing.
+    `is_secret`: its values are not for who administers the cache: they hold secrets, or what others said in confidence.
     `is_given`: nobody can load it. What comes up elsewhere is put there by `Cache.keeping`, and read by `Cache.find`.
     """
 
@@ -129,6 +130,7 @@ class Entity(Struct, Generic[K, V_co], frozen=True, kw_only=True, eq=False):
     key_text: Callable[[K], str] = str
     large: bool = False
     is_moving: bool = False
+    is_secret: bool = False
     is_given: bool = False
 
     def text(self, key: K) -> str:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gatewayz.cache.clock import Clock
-from gatewayz.cache.codec import Life
+from gatewayz.cache.codec import Life, Rubbish
 from gatewayz.cache.entity import Entity, Single
 from gatewayz.cache.learned_ttl import Learned
 from gatewayz.cache.memory import Entry, Shelf, Trust
@@ -111,6 +111,25 @@ def _loader_parameters(entity: Entity[Any, Any]) -> list[inspect.Parameter]:
     return list(inspect.signature(entity.load).parameters.values()) if entity.load is not None else []
 
 
+class Shown(Struct, frozen=True, kw_only=True):
+    """What a read of one key would be served by the tiers now. `tier`: l1 for memory, l2 for Redis, None where neither
+    has anything to serve; the rest is what that tier says, or Redis where there is none. `value`: None, too, of an
+    absence that is remembered, and where it `is_masked`, as are those of an entity that is secret.
+    """
+
+    entity: str
+    key: str
+    tier: str | None
+    state: TierState
+    why: str
+    age: float | None
+    fresh_for: float | None
+    version: str | None
+    tags: tuple[str, ...]
+    is_masked: bool
+    value: Any
+
+
 class Explainer:
     """`is_enabled`: reads look into the tiers at all."""
 
@@ -122,9 +141,7 @@ class Explainer:
 
     async def explain(self, shelf: Shelf[Any], text: str) -> Explanation:
         found = await self._seen(shelf, text)
-        l1, l2 = self._memory(shelf, text), self._redis(found)
-        if not self._is_enabled:
-            l1, l2 = _switched_off(l1), _switched_off(l2)
+        l1, l2 = self._tiers(shelf, text, found)
         seen = found if isinstance(found, Seen) else None
         return Explanation(
             entity=shelf.entity.name,
@@ -139,6 +156,38 @@ class Explainer:
             is_loading_here=text in shelf.flights,
             learned_ttl=shelf.learned.learned,
         )
+
+    async def show(self, shelf: Shelf[Any], text: str) -> Shown:
+        found = await self._seen(shelf, text)
+        l1, l2 = self._tiers(shelf, text, found)
+        tier, told, value = None, l2, None
+        if l1.is_hit:
+            tier, told, value = "l1", l1, shelf.entries[text].value
+        elif l2.is_hit and isinstance(found, Seen) and found.envelope is not None:
+            try:
+                value = await shelf.codec.value(found.envelope)
+                tier = "l2"
+            except Rubbish as error:
+                told = _tier(
+                    TierState.NONE, f"what stands under this key cannot be read, and the next read deletes it: {error}"
+                )
+        return Shown(
+            entity=shelf.entity.name,
+            key=text,
+            tier=tier,
+            state=told.state,
+            why=told.why,
+            age=told.age,
+            fresh_for=told.fresh_for,
+            version=told.version,
+            tags=told.tags,
+            is_masked=shelf.entity.is_secret,
+            value=None if shelf.entity.is_secret else value,
+        )
+
+    def _tiers(self, shelf: Shelf[Any], text: str, found: Seen | str) -> tuple[TierExplanation, TierExplanation]:
+        l1, l2 = self._memory(shelf, text), self._redis(found)
+        return (l1, l2) if self._is_enabled else (_switched_off(l1), _switched_off(l2))
 
     def _last_invalidation(self, shelf: Shelf[Any], text: str) -> LastInvalidation | None:
         if (last := shelf.heard.last(text)) is None:

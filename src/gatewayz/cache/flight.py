@@ -32,7 +32,9 @@ class Served(Enum):
     HIT_L2 = "hit_l2"
     MISS = "miss"
     STALE = "stale"
+    STALE_L2 = "stale_l2"
     NEGATIVE = "negative"
+    NEGATIVE_L2 = "negative_l2"
     BYPASS = "bypass"
 
 
@@ -42,6 +44,7 @@ REFRESH: Final = Purpose.REFRESH
 HIT_L1: Final = Served.HIT_L1
 HIT_L2: Final = Served.HIT_L2
 NEGATIVE: Final = Served.NEGATIVE
+NEGATIVE_L2: Final = Served.NEGATIVE_L2
 """Those that nearly every read looks at: to look up a member of an enum takes as long as a call, before Python 3.12."""
 
 

@@ -14,7 +14,7 @@ from gatewayz.cache.bus import Bus, Notice, RowsApplied, RowsChanged, RowsMissed
 from gatewayz.cache.cascade import Cascade, Target
 from gatewayz.cache.changing import Changing
 from gatewayz.cache.clock import Clock
-from gatewayz.cache.counts import Latency
+from gatewayz.cache.counts import Seconds
 from gatewayz.cache.entity import ALL, Entity, Every
 from gatewayz.cache.errors import BusDown
 from gatewayz.cache.memory import Memory, Shelf, Shelves, Trust, Unsent
@@ -74,7 +74,7 @@ class Invalidations:
         self._counter = 0
         self._postponed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self.confirmed_after = Latency()
+        self.confirmed_after = Seconds()
         self._sending: set[asyncio.Task[Cleared]] = set()
         self.changing = Changing(self._on_late)
         self.row_watchers: list[Callable[[], object]] = []

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gatewayz.cache.cascade import Target
 from gatewayz.cache.codec import Codec, Life
-from gatewayz.cache.counts import Counts, Latency
+from gatewayz.cache.counts import AGE_BUCKETS, Counts, Seconds
 from gatewayz.cache.entity import Entity, Policy
 from gatewayz.cache.errors import BadEntity, UnknownEntity
 from gatewayz.cache.flight import Flight
@@ -78,7 +78,8 @@ class Entry(Node, Generic[V]):
 class Shelf(Generic[V]):
     """All that the cache keeps for one entity in this worker. `keyed_by_text`: a `str` key is its own text.
 
-    `flights`: one for a key, which all who read it join. `kept_apart`: those that nobody joins.
+    `flights`: one for a key, which all who read it join. `kept_apart`: those that nobody joins. `aged_at`: the age of
+    the first hit after so many is looked at.
     """
 
     def __init__(self, entity: Entity[Any, V], policy: Policy, learned: LearnedTtl) -> None:
@@ -93,8 +94,11 @@ class Shelf(Generic[V]):
         self.kept_apart: set[Flight[V]] = set()
         self.watchers: list[Callable[[], object]] = []
         self.counts = Counts()
-        self.load_seconds = Latency()
-        self.population_seconds = Latency()
+        self.load_seconds = Seconds()
+        self.population_seconds = Seconds()
+        self.aged_at = 0
+        self.l1_ages = Seconds(AGE_BUCKETS)
+        self.l2_ages = Seconds(AGE_BUCKETS)
         self.heard = Heard()
         self.learned = learned
 
@@ -297,6 +301,16 @@ class Memory:
         for shelf in self._shelves.values():
             if not shelf.policy.stale:
                 shelf.forget()
+
+    @property
+    def fill(self) -> float:
+        """Which share of a bound is used, of that which is the nearer. `large` entities do not count."""
+        queues = self.queues
+        parts = (
+            (queues.small.count + queues.main.count, queues.max_entries),
+            (queues.small.bytes + queues.main.bytes, queues.max_bytes),
+        )
+        return max(used / bound if bound else 0.0 for used, bound in parts)
 
     @property
     def entries(self) -> int:

@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 
 from gatewayz.cache.breaker import BreakerState
 from gatewayz.cache.cache import Cache
-from gatewayz.cache.counts import LATENCY_BUCKETS, CacheStats, Counts, Latency
+from gatewayz.cache.counts import AGED_OF, CacheStats, Seconds
 from gatewayz.cache.samples import SampleStats
 
 _TIER_AND_RESULT = {
@@ -17,8 +17,10 @@ _TIER_AND_RESULT = {
     "hit_l2": ("l2", "hit_l2"),
     "miss": ("source", "miss"),
     "stale": ("l1", "stale"),
+    "stale_l2": ("l2", "stale"),
     "collapsed": ("source", "collapsed"),
     "negative": ("l1", "negative"),
+    "negative_l2": ("l2", "negative"),
     "bypass": ("source", "bypass"),
     "error": ("source", "error"),
 }
@@ -34,6 +36,7 @@ class CacheCollector(Collector):
         yield _requests(stats)
         yield _latency(stats, "load", "Seconds a loader took.")
         yield _latency(stats, "population", "Seconds it took to fill Redis and memory after a load.")
+        yield _ages(stats)
         yield _leases(stats)
         yield from _engine(stats)
         yield from _samples(stats.samples or SampleStats({}, (), 0, 0))
@@ -43,36 +46,36 @@ def register(cache: Cache, registry: CollectorRegistry) -> None:
     registry.register(CacheCollector(cache))
 
 
-def _hits(counts: Counts) -> int:
-    return counts.hit_l1 + counts.hit_l2 + counts.stale + counts.negative
-
-
-def _misses(counts: Counts) -> int:
-    return counts.miss + counts.collapsed + counts.bypass + counts.error
-
-
 def _by_entity(stats: CacheStats) -> Iterator[Metric]:
     hits = CounterMetricFamily("model_cache_hits", "Reads answered without the source.", labels=["entity"])
     misses = CounterMetricFamily("model_cache_misses", "Reads that waited for the source.", labels=["entity"])
+    entries = GaugeMetricFamily("gatewayz_cache_entries", "Entries in this worker's memory.", labels=["entity"])
     size = GaugeMetricFamily("model_cache_size_bytes", "Estimated bytes in this worker's memory.", labels=["entity"])
     ttl = GaugeMetricFamily("model_cache_ttl_seconds", "Declared time of being fresh.", labels=["entity"])
     dead = CounterMetricFamily("model_cache_invalidations", "Invalidations applied here.", labels=["entity"])
     evicted = CounterMetricFamily("gatewayz_cache_evictions", "Entries that made room.", labels=["entity"])
     oversized = CounterMetricFamily("gatewayz_cache_oversized", "Values too large for memory.", labels=["entity"])
+    failed = CounterMetricFamily("gatewayz_cache_load_errors", "Loads that failed.", labels=["entity"])
+    renewed = CounterMetricFamily(
+        "gatewayz_cache_refreshes", "Loads begun before a value's time was over.", labels=["entity"]
+    )
     learned = GaugeMetricFamily(
         "gatewayz_cache_learned_ttl_seconds", "Time of being fresh that refreshes suggest.", labels=["entity"]
     )
     for name, entity in stats.entities.items():
         counts = entity.counts
         learned.add_metric([name], entity.learned.seconds)
-        hits.add_metric([name], _hits(counts))
-        misses.add_metric([name], _misses(counts))
+        hits.add_metric([name], counts.hits)
+        misses.add_metric([name], counts.misses)
+        entries.add_metric([name], entity.entries)
         size.add_metric([name], entity.bytes)
+        failed.add_metric([name], counts.load_errors)
+        renewed.add_metric([name], counts.refreshes)
         ttl.add_metric([name], entity.fresh_seconds)
         dead.add_metric([name], counts.invalidations)
         evicted.add_metric([name], counts.evictions)
         oversized.add_metric([name], counts.oversized)
-    yield from (hits, misses, size, ttl, learned, dead, evicted, oversized)
+    yield from (hits, misses, entries, size, ttl, learned, dead, evicted, oversized, failed, renewed)
 
 
 def _requests(stats: CacheStats) -> Metric:
@@ -104,15 +107,27 @@ def _leases(stats: CacheStats) -> Metric:
 def _latency(stats: CacheStats, what: str, text: str) -> Metric:
     family = HistogramMetricFamily(f"gatewayz_cache_{what}_seconds", text, labels=["entity"])
     for name, entity in stats.entities.items():
-        latency = entity.load_seconds if what == "load" else entity.population_seconds
-        family.add_metric([name], buckets=_cumulative(latency), sum_value=latency.total)
+        seconds = entity.load_seconds if what == "load" else entity.population_seconds
+        family.add_metric([name], buckets=_cumulative(seconds), sum_value=seconds.total)
     return family
 
 
-def _cumulative(latency: Latency) -> Sequence[tuple[str, float]]:
+def _ages(stats: CacheStats) -> Metric:
+    family = HistogramMetricFamily(
+        "gatewayz_cache_age_seconds",
+        f"Ages of values when they were served: from memory those of one in {AGED_OF} hits, from Redis all.",
+        labels=["entity", "tier"],
+    )
+    for name, entity in stats.entities.items():
+        for tier, ages in (("l1", entity.l1_ages), ("l2", entity.l2_ages)):
+            family.add_metric([name, tier], buckets=_cumulative(ages), sum_value=ages.total)
+    return family
+
+
+def _cumulative(seconds: Seconds) -> Sequence[tuple[str, float]]:
     buckets = []
     so_far = 0
-    for bound, count in zip((*map(str, LATENCY_BUCKETS), "+Inf"), latency.buckets, strict=True):
+    for bound, count in zip((*map(str, seconds.bounds), "+Inf"), seconds.buckets, strict=True):
         so_far += count
         buckets.append((bound, float(so_far)))
     return buckets

@@ -15,7 +15,19 @@ from gatewayz.cache.clock import Clock
 from gatewayz.cache.codec import unpacked_length
 from gatewayz.cache.entity import Loaded, written
 from gatewayz.cache.errors import CacheError
-from gatewayz.cache.flight import FORCE, HIT_L1, HIT_L2, NEGATIVE, READ, REFRESH, Answer, Flight, Purpose, Served
+from gatewayz.cache.flight import (
+    FORCE,
+    HIT_L1,
+    HIT_L2,
+    NEGATIVE,
+    NEGATIVE_L2,
+    READ,
+    REFRESH,
+    Answer,
+    Flight,
+    Purpose,
+    Served,
+)
 from gatewayz.cache.landing import Landing
 from gatewayz.cache.loads import Loads, Pending
 from gatewayz.cache.memory import NEVER, Entry, Memory, Shelf, Trust
@@ -161,12 +173,14 @@ class Reader:
             type(reading) is Reading
             and (envelope := reading.envelope) is not None
             and flight.changed <= reading.order
-            and self._now() < envelope.life.fresh_until
+            and (now := self._now()) < envelope.life.fresh_until
             and not self._is_closed
         ):
             value, encoded = reading.value, unpacked_length(envelope.payload, envelope.zipped)
             self._landing.keep(shelf, flight, value, envelope.life, encoded, reading)
-            self._landing.settle(shelf, flight, Answer(value, NEGATIVE if value is None else HIT_L2))
+            self._landing.settle(shelf, flight, Answer(value, NEGATIVE_L2 if value is None else HIT_L2))
+            if value is not None and flight.purpose is not REFRESH:
+                shelf.l2_ages.observe(max(0.0, now - envelope.life.created))
         elif (verdict := self._step(shelf, flight, reading)) is not None:
             self._follow(shelf, [(flight, reading, verdict)])
 
@@ -396,13 +410,22 @@ class Reader:
         is_trusted = is_confirmed or entry.epoch == self._trust.epoch
         if is_trusted and now < entry.fresh_until and not (is_refresh and now >= entry.refresh_at):
             if is_confirmed:
-                return Answer(entry.value, NEGATIVE if entry.value is None else HIT_L2)
+                return self._from_redis(shelf, flight, entry, HIT_L2)
             entry.check_at = min(entry.fresh_until, now + shelf.policy.l1_max)
             return Answer(entry.value, NEGATIVE if entry.value is None else HIT_L1)
         is_throttled = not is_confirmed and now < entry.retry_at
         if not is_refresh and (is_trusted or is_throttled) and self._landing.may_be_stale(shelf, entry):
+            if is_confirmed:
+                return self._from_redis(shelf, flight, entry, Served.STALE_L2)
             return Answer(entry.value, Served.STALE)
         return None
+
+    def _from_redis(self, shelf: Shelf[V], flight: Flight[V], entry: Entry[V], served: Served) -> Answer[V]:
+        if entry.value is None:
+            return Answer(None, NEGATIVE_L2)
+        if flight.purpose is not REFRESH:
+            shelf.l2_ages.observe(max(0.0, self._now() - entry.life.created))
+        return Answer(entry.value, served)
 
     def _landed(self, shelf: Shelf[Any], flights: Sequence[Flight[Any]], task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -43,6 +43,10 @@ class RedisKeys:
         name = key.decode(errors="replace")
         return name.removeprefix(start) if name.startswith(start) else None
 
+    def is_ours(self, key: bytes) -> bool:
+        """Whether it stands under this cache's prefix."""
+        return key.startswith(self._prefix.encode())
+
     def targets(self, key: bytes) -> Iterator[Target]:
         """What may stand under the key of an entry: each way to part it into an entity's name and a text."""
         name = key.decode(errors="replace").removeprefix(self._prefix)

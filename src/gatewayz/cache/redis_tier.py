@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis
@@ -11,6 +11,7 @@ from gatewayz.cache import scripts
 from gatewayz.cache.budgets import Budgets
 from gatewayz.cache.calls import Calls
 from gatewayz.cache.cascade import Target
+from gatewayz.cache.census import Census, Censuses
 from gatewayz.cache.clock import Clock
 from gatewayz.cache.entity import Entity
 from gatewayz.cache.fills import Fills
@@ -155,6 +156,10 @@ class RedisTier:
     async def see(self, shelf: Shelf[Any], text: str) -> Seen | None:
         """What stands under a key now: nothing is leased, written, or registered. None where Redis does not answer."""
         return await self._looks.see(shelf.entity, text)
+
+    async def census(self, names: Iterable[str]) -> Census | None:
+        """How much of these entities the servers hold, estimated. None where one does not answer."""
+        return await Censuses(self.calls, self.keys, names, self._budgets.large).take()
 
     def is_left_alone(self, shelf: Shelf[Any], text: str) -> bool:
         """Whether the server that has the key is not asked at present, because it failed or was too slow."""

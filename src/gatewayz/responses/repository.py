@@ -11,6 +11,7 @@ CHAT: Entity[str, CachedAnswer] = Entity(
     value=CachedAnswer,
     policy=Policy(fresh=3600, stale=14_400),
     tags=("account", "key", "model", "custom"),
+    is_secret=True,
     is_given=True,
 )
 

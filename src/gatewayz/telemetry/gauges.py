@@ -16,6 +16,7 @@ class Rule(StrEnum):
 GAUGES: Mapping[str, Rule] = {
     "model_cache_size_bytes": Rule.SUM,
     "model_cache_ttl_seconds": Rule.MAX,
+    "gatewayz_cache_entries": Rule.SUM,
     "gatewayz_cache_learned_ttl_seconds": Rule.MAX,
     "gatewayz_cache_l2_breaker_state": Rule.SUM,
     "gatewayz_cache_trusted": Rule.MIN,
