@@ -18,6 +18,7 @@ from gatewayz.api.asgi import Gateway
 from gatewayz.api.asking import Asking
 from gatewayz.api.at_once import AtOnce, Done
 from gatewayz.api.browsers import with_cors
+from gatewayz.api.cache_glance import GLANCE, NOTE_EVERY, Glances
 from gatewayz.api.callers import Callers
 from gatewayz.api.catalog import catalog_routes
 from gatewayz.api.catalog_app import CatalogApp
@@ -129,7 +130,10 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
         AttemptsCollector(lambda: attempts.counts, lambda: attempts.own_counts),
         shared.collector,
     )
-    measured = await stack.enter_async_context(measuring(parts, collectors, {ALIVE: alive}))
+    glances = Glances(parts.cache, SystemClock())
+    await stack.enter_async_context(background({"note reads": (glances.note, NOTE_EVERY)}))
+    answers = {ALIVE: alive, GLANCE: glances.answer}
+    measured = await stack.enter_async_context(measuring(parts, collectors, answers))
     sessions = DashboardSessions(parts.digester, SystemClock())
     callers = Callers(parts.authentication, ClientAddresses(parts.settings.trusted_proxies), sessions)
     at_once = AtOnce(callers, shared.replies)
@@ -150,6 +154,7 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
         credits=parts.credits.repository,
         ledger=parts.credits.ledger,
         providers=parts.providers.keys(),
+        outbox=parts.outbox,
         metrics=measured.metrics,
         siblings=measured.siblings,
         checks=checks,

@@ -1,35 +1,34 @@
-"""The cache asked by its operator: what this worker's cache does, and why a read was not a hit. Admin key only."""
+"""The cache asked by its operator: what the caches of all workers did, and why a read was not a hit. Admin key only."""
 
+import asyncio
 import os
-from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 
 from gatewayz.accounts.scopes import ADMIN
 from gatewayz.accounts.secret import holds_secret
+from gatewayz.api.admin.route import admin_router
+from gatewayz.api.cache_figures import figures_of
+from gatewayz.api.cache_forms import StatsForm
 from gatewayz.api.cache_names import LIKE_A_KEY
 from gatewayz.api.callers import Callers
 from gatewayz.api.openapi import ERROR, query_parameter
 from gatewayz.api.parameters import Query, Text
 from gatewayz.cache.cache import Cache
-from gatewayz.cache.counts import Latency
 from gatewayz.cache.errors import UnknownEntity
 from gatewayz.core.errors import ErrorKind, GatewayzError, InvalidRequest
+from gatewayz.telemetry.fleet_metrics import FleetMetrics
+from gatewayz.telemetry.siblings import Siblings
 
 _EXPLAIN = (
     Text("entity", "The entity's name, as in the reference's list of cached entities."),
     Text("key", "The key, as the answer's `key_form` says; left out where the entity has one value.", "", 0, 1000),
 )
-_NO_PARAMETERS = Query(())
-_REFUSALS = {
-    "security": [{"bearer": []}],
-    "responses": dict.fromkeys(("400", "401", "403", "503"), ERROR),
-}
 
 
-def cache_routes(cache: Cache, callers: Callers) -> APIRouter:
-    """Every answer is of the worker that gives it, and names it by its process id."""
+def explaining_routes(cache: Cache, callers: Callers) -> APIRouter:
+    """The answer is of the worker that gives it, and names it by its process id."""
     router = APIRouter(tags=["cache"], prefix="/api/system/cache")
     query = Query(_EXPLAIN)
 
@@ -37,7 +36,7 @@ def cache_routes(cache: Cache, callers: Callers) -> APIRouter:
         "/explain",
         openapi_extra={
             "parameters": [query_parameter(each) for each in _EXPLAIN],
-            **_REFUSALS,
+            "security": [{"bearer": []}],
             "responses": dict.fromkeys(("400", "401", "403", "404", "503"), ERROR),
         },
     )
@@ -53,28 +52,25 @@ def cache_routes(cache: Cache, callers: Callers) -> APIRouter:
             explanation = await cache.explain_text(asked["entity"], asked["key"])
         except UnknownEntity as error:
             raise GatewayzError(str(error), param="entity", kind=ErrorKind.NOT_FOUND) from error
-        return _answer(explanation)
-
-    @router.get("/stats", openapi_extra=_REFUSALS)
-    async def stats(request: Request) -> Response:
-        """What this worker's cache did since its start: reads by how they ended, loads, sizes. Admin key only."""
-        await callers.caller(request.scope, ADMIN)
-        _NO_PARAMETERS.read(request.scope["query_string"])
-        return _answer(cache.stats())
+        return Response(
+            msgspec.json.encode({"worker": os.getpid(), **msgspec.to_builtins(explanation)}),
+            media_type="application/json",
+            headers={"cache-control": "no-store"},
+        )
 
     return router
 
 
-def _answer(said: object) -> Response:
-    form = msgspec.to_builtins(said, enc_hook=_plain)
-    return Response(
-        msgspec.json.encode({"worker": os.getpid(), **form}),
-        media_type="application/json",
-        headers={"cache-control": "no-store"},
-    )
+def stats_routes(callers: Callers, cache: Cache, metrics: FleetMetrics, siblings: Siblings) -> APIRouter:
+    """Whichever worker is asked, the figures are those of all: they are the metrics that `/metrics` tells."""
+    router = admin_router(callers, "/api/system/cache")
 
+    @router.get("/stats")
+    async def stats(response: Response) -> StatsForm:
+        """What the caches of all workers did, by entity and tier: reads by how they ended, ages, sizes, savings."""
+        response.headers["cache-control"] = "no-store"
+        together, census = await asyncio.gather(metrics.together(siblings), cache.census())
+        figures = figures_of(together, census, has_redis=cache.has_redis)
+        return StatsForm(worker=os.getpid(), **dict(figures))
 
-def _plain(value: Any) -> object:  # noqa: ANN401  whatever msgspec does not know
-    if isinstance(value, Latency):
-        return {"count": value.count, "total_seconds": value.total}
-    raise NotImplementedError(f"{type(value).__name__!r} has no form in an answer")
+    return router

@@ -18,8 +18,9 @@ from gatewayz.api.admin.keys import key_routes
 from gatewayz.api.admin.limits import limit_routes
 from gatewayz.api.admin.plans import plan_routes
 from gatewayz.api.admin.provider_keys import provider_key_routes
-from gatewayz.api.cache_admin import cache_routes
+from gatewayz.api.cache_admin import explaining_routes, stats_routes
 from gatewayz.api.cache_clearing import clearing_routes
+from gatewayz.api.cache_status import status_routes
 from gatewayz.api.cache_warming import warming_routes
 from gatewayz.api.callers import Callers
 from gatewayz.api.credits import own_credit_routes
@@ -33,6 +34,7 @@ from gatewayz.credits.ledger import Ledger
 from gatewayz.credits.repository import CreditsRepository
 from gatewayz.jobs.repository import JobsRepository
 from gatewayz.storage.audit import AuditLog
+from gatewayz.storage.outbox import Outbox
 from gatewayz.telemetry.fleet_metrics import FleetMetrics
 from gatewayz.telemetry.siblings import Siblings
 
@@ -52,6 +54,7 @@ class ControlParts(Struct, frozen=True, kw_only=True):
     credits: CreditsRepository
     ledger: Ledger
     providers: Collection[str]
+    outbox: Outbox
     metrics: FleetMetrics
     siblings: Siblings
     checks: Mapping[str, Check] = {}
@@ -76,7 +79,9 @@ def control_routers(parts: ControlParts) -> list[APIRouter]:
         sync_routes(callers, parts.jobs),
         own_credit_routes(callers, parts.cache, parts.credits),
         credit_routes(callers, parts.credits, parts.ledger),
-        cache_routes(parts.cache, callers),
+        explaining_routes(parts.cache, callers),
+        stats_routes(callers, parts.cache, parts.metrics, parts.siblings),
+        status_routes(callers, parts.siblings, parts.checks.get("redis"), parts.outbox),
         clearing_routes(callers, parts.cache, parts.audit, parts.providers),
         warming_routes(callers, parts.cache, parts.audit),
     ]

@@ -1,7 +1,8 @@
 """`gatewayz cache`: ask and steer the cache that the running workers share.
 
 Commands take part in the fleet as a worker does, over Redis: that needs no admin key and no running server, and what
-is cleared is confirmed by every worker before the command ends.
+is cleared is confirmed by every worker before the command ends. What only workers know they ask of them over the
+sockets by which these ask each other.
 """
 
 import asyncio
@@ -18,16 +19,48 @@ from gatewayz.api.cache_clearing import ClearForm, clear_noted
 from gatewayz.api.cache_warming import Warmed, WarmForm, list_wanted, sum_of, target_of, warm_one
 from gatewayz.app import Parts, assembled
 from gatewayz.cache.errors import UnknownEntity
-from gatewayz.cache.explanation import Explanation
+from gatewayz.cache.explanation import Explanation, Shown
+from gatewayz.cli.cache_stats import NO_SUCH_ENTITY, stats
 from gatewayz.cli.console import FAILED, Json, Output, Reason, table
 from gatewayz.cli.installation import Installation, installation, with_parts
 from gatewayz.core.errors import InvalidRequest
 from gatewayz.storage.audit import Act
 
-NO_SUCH_ENTITY = 2
 F = TypeVar("F", bound=Form)
 
 commands = typer.Typer(no_args_is_help=True, help="Ask and steer the cache that the running workers share.")
+
+
+commands.command("stats")(stats)
+
+
+@commands.command("get")
+def get(
+    entity: Annotated[str, typer.Argument(help="The entity's name, such as models:provider.")],
+    key: Annotated[str, typer.Argument(help="The key; leave it out where the entity has one value.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Show the value that workers share under a key, as JSON, with tier, age and version. Loads and changes nothing.
+
+    `get models:stats`, `get models:provider openai`, `get auth:account 7`. It is what Redis would serve now: `explain`
+    says why there is nothing, `warm` loads it. An API key is asked for by its digest. Values that hold secrets, or
+    what was said in a chat, are masked. Exit code 1 if there is nothing to serve, 2 if there is no such entity.
+    """
+    output = Output()
+    with output.explaining_errors(), installation() as place:
+        try:
+            shown = asyncio.run(_shown(place, entity, key))
+        except UnknownEntity as error:
+            output.say(f"error: {error}")
+            sys.exit(NO_SUCH_ENTITY)
+        if as_json:
+            output.json(shown)
+        elif shown.tier is not None:
+            output.say(_provenance(shown))
+            output.json(_MASKED if shown.is_masked else shown.value)
+        if shown.tier is None:
+            output.say(f"nothing to serve: {shown.why}")
+            sys.exit(FAILED)
 
 
 @commands.command("explain")
@@ -151,6 +184,20 @@ async def _warmed(parts: Parts, form: WarmForm, output: Output) -> list[Warmed]:
 def _step_cells(step: Warmed) -> tuple[str, ...]:
     found = step.error or ("yes" if step.found else "there is none")
     return step.entity, step.key, found, f"{step.seconds:.3f}"
+
+
+_MASKED = "masked"
+
+
+async def _shown(place: Installation, entity: str, key: str) -> Shown:
+    async with assembled(place.settings) as parts:
+        return await parts.cache.show_text(entity, key)
+
+
+def _provenance(shown: Shown) -> str:
+    tags = f", tags {', '.join(shown.tags)}" if shown.tags else ""
+    version = f", version {shown.version}" if shown.version is not None else ""
+    return f"{shown.tier} ({shown.state}), loaded {shown.age or 0:,.1f} s ago{version}{tags}"
 
 
 _OF_A_WORKER = ("l1", "last_invalidation", "is_loading_here", "learned_ttl")

@@ -235,6 +235,7 @@ def _http_api() -> Iterable[str]:
         credits=unasked,
         ledger=unasked,
         providers=unasked,
+        outbox=unasked,
         metrics=unasked,
         siblings=unasked,
     )

@@ -106,6 +106,11 @@ class Outbox:
             except TimeoutError:
                 pass  # a notification may have been missed
 
+    async def backlog(self) -> int:
+        """How many notes of changes wait to be applied. Raises Unavailable."""
+        count: int = await self._database.fetch_value("SELECT count(*) FROM cache_outbox")
+        return count
+
     async def apply_next(self) -> int:
         """Claim and apply the oldest rows that nobody else has; returns how many. Raises NotApplied."""
         async with self._database.connection() as connection:

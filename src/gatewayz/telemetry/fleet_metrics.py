@@ -6,18 +6,19 @@ killed worker had counted since it last told or wrote is lost, as it is with eve
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 import structlog
+from msgspec import Struct
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gatewayz.telemetry import snapshot
 from gatewayz.telemetry.merging import lasting, merged, passing
-from gatewayz.telemetry.siblings import Answers, Siblings
+from gatewayz.telemetry.siblings import Answers, Siblings, ask_workers
 from gatewayz.telemetry.slots import Slot, counts_of, taken
 from gatewayz.telemetry.snapshot import Family
 
@@ -28,6 +29,16 @@ WRITE_EVERY = 5.0
 """Seconds."""
 
 log = structlog.get_logger("gatewayz.metrics")
+
+
+class Together(Struct, frozen=True):
+    """What all workers have counted. `answering`, `silent`: the numbers of their slots; of a silent one there is only
+    what it had written down before.
+    """
+
+    families: list[Family]
+    answering: tuple[int, ...]
+    silent: tuple[int, ...]
 
 
 class FleetMetrics:
@@ -51,10 +62,14 @@ class FleetMetrics:
             own = snapshot.families(self._registry.collect())
             return await asyncio.to_thread(self._written, own)
 
+    async def together(self, siblings: Siblings) -> Together:
+        """Whoever of the workers is asked."""
+        directory = self._slot.directory if self._slot is not None else None
+        return await asyncio.to_thread(joined, await siblings.ask(METRICS), directory)
+
     async def text(self, siblings: Siblings) -> bytes:
-        """In Prometheus's text form."""
-        answers = await siblings.ask(METRICS)
-        return await asyncio.to_thread(self._text, answers)
+        """The same in Prometheus's text form."""
+        return await asyncio.to_thread(_text, await self.together(siblings))
 
     def _written(self, own: list[Family]) -> bytes:
         growing = merged({0: lasting(own), 1: self._inherited}) if self._inherited else lasting(own)
@@ -63,15 +78,31 @@ class FleetMetrics:
             _replace(self._slot.counts, counted)
         return counted
 
-    def _text(self, answers: Answers) -> bytes:
-        workers = {number: snapshot.read(said) for number, said in answers.told.items()}
-        if self._slot is not None:
-            for number in taken(self._slot.directory):
-                if number not in workers:
-                    workers[number] = lasting(_written_in(counts_of(self._slot.directory, number)))
-        together = CollectorRegistry()
-        together.register(_Fixed([*map(snapshot.metric, merged(workers)), _workers(answers)]))
-        return generate_latest(together)
+
+async def told_to_strangers(directories: Iterable[Path]) -> Together:
+    """The same for who is no worker: of all workers with slots in these directories, of one serve each."""
+    of_each = [await asyncio.to_thread(joined, await ask_workers(each, METRICS), each) for each in directories]
+    return Together(
+        merged({number: each.families for number, each in enumerate(of_each)}),
+        tuple(number for each in of_each for number in each.answering),
+        tuple(number for each in of_each for number in each.silent),
+    )
+
+
+def joined(answers: Answers, directory: Path | None) -> Together:
+    """What the workers with slots in the directory told, and what those had written down that did not. Reads files."""
+    workers = {number: snapshot.read(said) for number, said in answers.told.items()}
+    if directory is not None:
+        for number in taken(directory):
+            if number not in workers:
+                workers[number] = lasting(_written_in(counts_of(directory, number)))
+    return Together(merged(workers), tuple(answers.told), answers.silent)
+
+
+def _text(together: Together) -> bytes:
+    shown = CollectorRegistry()
+    shown.register(_Fixed([*map(snapshot.metric, together.families), _workers(together)]))
+    return generate_latest(shown)
 
 
 class _Fixed(Collector):
@@ -82,15 +113,15 @@ class _Fixed(Collector):
         yield from self._metrics
 
 
-def _workers(answers: Answers) -> Metric:
+def _workers(together: Together) -> Metric:
     workers = GaugeMetricFamily(
         "gatewayz_workers",
         "Workers of this serve: those whose figures are in this answer, and those that live and did not tell theirs, "
         "of which only what they had counted before is.",
         labels=["state"],
     )
-    workers.add_metric(["answering"], len(answers.told))
-    workers.add_metric(["silent"], len(answers.silent))
+    workers.add_metric(["answering"], len(together.answering))
+    workers.add_metric(["silent"], len(together.silent))
     return workers
 
 

@@ -5,7 +5,8 @@ mean is between who asks and who answers. One connection carries one question.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 import structlog
@@ -61,28 +62,13 @@ class Siblings:
         """Every worker, this one included. Who does not answer within the time is silent; this worker itself may take
         longer, and raise.
         """
-        others = [] if self._slot is None else [each for each in taken(self._slot.directory) if each != self.number]
-        asking = (self._of(number, name, words, within) for number in others)
-        mine, said = await asyncio.gather(self._answers[name](words), asyncio.gather(*asking))
-        told: dict[int, bytes] = {self.number: mine}
-        silent = []
-        for number, each in zip(others, said, strict=True):
-            if isinstance(each, bytes):
-                told[number] = each
-            elif each is not None:
-                silent.append(number)
-        return Answers(dict(sorted(told.items())), tuple(silent))
-
-    async def _of(self, number: int, name: str, words: bytes, within: float) -> "bytes | _Silence | None":
-        """None where nobody has that slot now."""
-        assert self._slot is not None  # noqa: S101  there are others
-        try:
-            async with asyncio.timeout(within):
-                return await _asked(str(socket_of(self._slot.directory, number)), _Question(name, words))
-        except (FileNotFoundError, ConnectionRefusedError):
-            return None
-        except (OSError, TimeoutError, msgspec.DecodeError):
-            return _SILENT
+        if self._slot is None:
+            return Answers({self.number: await self._answers[name](words)})
+        others = [each for each in taken(self._slot.directory) if each != self.number]
+        mine, said = await asyncio.gather(
+            self._answers[name](words), _told(self._slot.directory, others, _Question(name, words), within)
+        )
+        return Answers(dict(sorted({self.number: mine, **said.told}.items())), said.silent)
 
     async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Who asks may have left by the time of the answer: what was asked for is done all the same."""
@@ -96,6 +82,11 @@ class Siblings:
             return
         finally:
             writer.close()
+
+
+async def ask_workers(directory: Path, name: str, words: bytes = b"", *, within: float = WITHIN) -> Answers:
+    """Every worker with a slot in the directory, for who is none of them. Their sockets let in their own user only."""
+    return await _told(directory, taken(directory), _Question(name, words), within)
 
 
 class _Question(Struct, frozen=True, array_like=True):
@@ -117,6 +108,26 @@ _SILENT = _Silence()
 _question = msgspec.msgpack.Decoder(_Question)
 _answer = msgspec.msgpack.Decoder(_Answer)
 _encode = msgspec.msgpack.Encoder().encode
+
+
+async def _told(directory: Path, numbers: Sequence[int], question: _Question, within: float) -> Answers:
+    said = await asyncio.gather(*(_of(socket_of(directory, number), question, within) for number in numbers))
+    answered = list(zip(numbers, said, strict=True))
+    return Answers(
+        {number: each for number, each in answered if isinstance(each, bytes)},
+        tuple(number for number, each in answered if isinstance(each, _Silence)),
+    )
+
+
+async def _of(socket: Path, question: _Question, within: float) -> "bytes | _Silence | None":
+    """None where nobody has that slot now."""
+    try:
+        async with asyncio.timeout(within):
+            return await _asked(str(socket), question)
+    except (FileNotFoundError, ConnectionRefusedError):
+        return None
+    except (OSError, TimeoutError, msgspec.DecodeError):
+        return _SILENT
 
 
 async def _asked(path: str, question: _Question) -> bytes:

@@ -45,6 +45,12 @@ def taken(directory: Path) -> list[int]:
     return sorted(int(each.stem) for each in directory.glob("*.lock") if each.stem.isdigit())
 
 
+def run_directories(data_dir: Path) -> list[Path]:
+    """Of each serve that runs on this data directory."""
+    owners = sorted(data_dir.absolute().glob(f"{_PREFIX}*/{_OWNER}"))
+    return [owner.parent.resolve() for owner in owners if _is_held(owner)]
+
+
 @contextmanager
 def claimed(directory: Path) -> Iterator[Slot]:
     """A slot in the directory for the time of the block. When its process dies, however it dies, the kernel gives it
@@ -66,8 +72,8 @@ def claimed(directory: Path) -> Iterator[Slot]:
 def run_directory(data_dir: Path) -> Iterator[Path]:
     """A new directory for the slots of one serve, this user's alone, removed at the end of the block.
 
-    It lies in the data directory where sockets in it have names that the kernel takes, else in a short place. What a
-    killed serve has left in the data directory is removed.
+    It lies in the data directory where sockets in it have names that the kernel takes, else in a short place, with a
+    link to it in the data directory. What a killed serve has left there is removed.
     """
     place = data_dir.absolute()
     place.mkdir(mode=0o711, parents=True, exist_ok=True)
@@ -77,10 +83,13 @@ def run_directory(data_dir: Path) -> Iterator[Path]:
         directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place if is_short else SHORT_PLACE))
         file = os.open(directory / _OWNER, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(file, fcntl.LOCK_EX)
+        entrance = place / directory.name
+        if not is_short:
+            entrance.symlink_to(directory)
     try:
         yield directory
     finally:
-        _remove(directory)
+        _remove(entrance)
         os.close(file)
 
 
@@ -105,22 +114,33 @@ def _alone(place: Path) -> Iterator[None]:
 
 def _sweep(place: Path) -> None:
     for owner in place.glob(f"{_PREFIX}*/{_OWNER}"):
-        try:
-            file = os.open(owner, os.O_RDWR)
-        except PermissionError:  # another user's
-            continue
-        try:
-            if _locked(file):
-                _remove(owner.parent)
-        finally:
-            os.close(file)
+        if not _is_held(owner):
+            _remove(owner.parent)
+    for entrance in place.glob(f"{_PREFIX}*"):
+        if not entrance.exists():
+            entrance.unlink()  # what it led to was removed by somebody else
 
 
-def _remove(directory: Path) -> None:
+def _is_held(owner: Path) -> bool:
+    """Whether its serve lives, or is another user's."""
+    try:
+        file = os.open(owner, os.O_RDWR)
+    except PermissionError:
+        return True
+    try:
+        return not _locked(file)
+    finally:
+        os.close(file)
+
+
+def _remove(entrance: Path) -> None:
     """There are files only in it. A worker that is still stopping may write one more: then it is swept later."""
+    directory = entrance.resolve()
     for each in directory.iterdir():
         each.unlink(missing_ok=True)
     try:
         directory.rmdir()
     except OSError:
         return
+    if entrance.is_symlink():
+        entrance.unlink()

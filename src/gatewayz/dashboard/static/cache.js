@@ -1,100 +1,78 @@
 import { ask } from "./api.js";
 import { lineChart } from "./chart.js";
-import { el, field, form, table } from "./dom.js";
-import { parseMetrics } from "./metrics.js";
+import { el, field, form, table, tiles } from "./dom.js";
+import { repeat } from "./repeating.js";
+import { bytes, count, milliseconds, share, span } from "./words.js";
 
-const EVERY = 2000;
 const KEPT = 90;
-const HITS = new Set(["hit_l1", "hit_l2", "stale", "negative", "collapsed"]);
 
-export function cacheView(main, { attempt, signal }) {
-  const tiles = el("div", { class: "tiles" });
+export function cacheView(main, view) {
+  const remarks = el("div", { role: "status" });
+  const shown = el("div");
   const entities = el("div");
   const cleared = el("p", { role: "status", class: "quiet" });
   const chart = lineChart("Hit rate of the last three minutes");
   const points = [];
   let before = null;
 
-  const clear = ({ gateway }) => attempt(async () => {
+  const clear = ({ gateway }) => view.attempt(async () => {
     const said = await ask("/api/system/cache/clear", { method: "POST", body: { gateway } });
     cleared.textContent = said.everywhere
       ? `${gateway}: forgotten by every worker in ${(1000 * said.seconds).toFixed(1)} ms.`
       : `${gateway}: forgotten here; some workers could not be told yet, and will be.`;
   });
   const look = async () => {
-    const [text, here] = await Promise.all([ask("/metrics"), ask("/api/system/cache/stats")]);
-    const now = figures(parseMetrics(text));
-    const change = before && { hits: now.hits - before.hits, reads: now.reads - before.reads };
-    before = now;
-    if (change?.reads > 0) points.push(change.hits / change.reads);
+    const [stats, status] = await Promise.all([ask("/api/system/cache/stats"), ask("/admin/cache-status")]);
+    const { total } = stats;
+    const reads = before === null ? 0 : total.reads - before.reads;
+    if (reads > 0) points.push(Math.max(0, total.hits - before.hits) / reads);
+    before = total;
     points.splice(0, points.length - KEPT);
     chart.draw(points);
-    tiles.replaceChildren(...tilesOf(now, here));
-    entities.replaceChildren(table(COLUMNS, [...now.entities.values()], "Nothing is cached yet. Send a request."));
-  };
-  const goOn = async () => {
-    await attempt(look);
-    if (!signal.aborted) setTimeout(() => signal.aborted || goOn(), document.hidden ? 5 * EVERY : EVERY);
+    remarks.replaceChildren(...status.remarks.map((remark) => el("p", { class: "remark" }, remark)));
+    shown.replaceChildren(tiles(tilesOf(stats, status)));
+    const rows = Object.entries(stats.entities).filter(([, row]) => row.reads || row.memory.entries);
+    entities.replaceChildren(table(COLUMNS, rows, "Nothing is cached yet. Send a request."));
   };
   main.append(
-    el("h1", {}, "Live cache"), tiles, el("h2", {}, "Hit rate of the last three minutes"), chart.svg, chart.now,
+    el("h1", {}, "Live cache"), remarks, shown, el("h2", {}, "Hit rate of the last three minutes"), chart.svg, chart.now,
     el("h2", {}, "By entity, all workers of this host"), entities,
+    el("p", { class: "quiet" }, "Saved: hits times the mean load; for chat what the answers took when they were made. In Redis: estimated."),
     el("h2", {}, "Forget one gateway's models, in every worker"),
     form(clear, "Clear", field("Gateway, such as openai", { name: "gateway", required: true, autocomplete: "off" })), cleared,
   );
-  goOn();
+  repeat(look, view);
 }
 
-const share = (hits, reads) => (reads ? `${((100 * hits) / reads).toFixed(1)} %` : "–");
 const COLUMNS = [
-  ["Entity", (row) => row.name],
-  ["Hit rate", (row) => share(row.hits, row.reads), true],
-  ["Reads", (row) => row.reads.toLocaleString("en"), true],
-  ["Memory", (row) => row.l1.toLocaleString("en"), true],
-  ["Redis", (row) => row.l2.toLocaleString("en"), true],
-  ["Load, mean", (row) => (row.loads ? `${((1000 * row.seconds) / row.loads).toFixed(1)} ms` : "–"), true],
-  ["Invalidated", (row) => row.invalidated.toLocaleString("en"), true],
+  ["Entity", ([name]) => name],
+  ["Hit rate", ([, row]) => share(row.hit_rate), true],
+  ["Reads", ([, row]) => count(row.reads), true],
+  ["Memory", ([, row]) => count(row.memory.hits), true],
+  ["Redis", ([, row]) => count(row.redis?.hits), true],
+  ["Missed", ([, row]) => count(row.misses), true],
+  ["Load, mean", ([, row]) => milliseconds(row.source.mean_seconds), true],
+  ["Age, mean", ([, row]) => span(row.memory.age.mean), true],
+  ["Entries", ([, row]) => count(row.memory.entries), true],
+  ["Size", ([, row]) => bytes(row.memory.bytes), true],
+  ["In Redis", ([, row]) => count(row.redis?.entries), true],
+  ["Invalidated", ([, row]) => count(row.invalidations), true],
+  ["Saved", ([, row]) => span(row.saved_seconds), true],
 ];
 
-function tilesOf(now, here) {
-  const tile = (value, label) => el("div", { class: "tile" }, el("b", {}, value), el("span", {}, label));
-  return [
-    tile(share(now.hits, now.reads), "hit rate since the start"),
-    tile(`$${now.usd.toFixed(4)}`, "saved by kept answers"),
-    tile(`${now.seconds.toFixed(1)} s`, "of waiting saved"),
-    tile(String(now.invalidated), "invalidations"),
-    tile(here.l2, "Redis breaker"),
-    tile(here.trusted ? "yes" : "no", "hears other workers"),
-    tile(String(now.violations), "consistency violations"),
-  ];
-}
+const tilesOf = ({ total, entities, workers, redis, invalidations, consistency }, status) => [
+  [share(total.hit_rate), "hit rate since the start"],
+  [share(status.now.hit_rate), "hit rate of the last minute"],
+  [`$${Number(total.saved_usd).toFixed(4)}`, "saved by kept answers"],
+  [span(entities.chat.saved_seconds), "of waiting saved by them"],
+  [`${workers.answering} of ${workers.of}`, "workers answered"],
+  [redis === null ? "none" : breakerOf(redis.breaker), "Redis breaker"],
+  [invalidations.hears_others ? "yes" : "no", "hear each other"],
+  [share(status.fill), "of memory full"],
+  [count(invalidations.count), "invalidations"],
+  [count(status.outbox), "changes that wait"],
+  [count(consistency.violations), "consistency violations"],
+];
 
-function figures(lines) {
-  const now = { hits: 0, reads: 0, usd: 0, seconds: 0, invalidated: 0, violations: 0, entities: new Map() };
-  const of = (name) => {
-    const fresh = { name, hits: 0, reads: 0, l1: 0, l2: 0, loads: 0, seconds: 0, invalidated: 0 };
-    if (!now.entities.has(name)) now.entities.set(name, fresh);
-    return now.entities.get(name);
-  };
-  const read = {
-    gatewayz_cache_requests_total({ entity, result }, value) {
-      for (const sum of [now, of(entity)]) {
-        sum.reads += value;
-        if (HITS.has(result)) sum.hits += value;
-      }
-      if (result === "hit_l1") of(entity).l1 += value;
-      if (result === "hit_l2") of(entity).l2 += value;
-    },
-    gatewayz_cache_load_seconds_count: ({ entity }, value) => (of(entity).loads += value),
-    gatewayz_cache_load_seconds_sum: ({ entity }, value) => (of(entity).seconds += value),
-    model_cache_invalidations_total({ entity }, value) {
-      now.invalidated += value;
-      of(entity).invalidated += value;
-    },
-    gatewayz_cache_sample_violations_total: (_, value) => (now.violations += value),
-    gatewayz_responses_saved_usd_total: (_, value) => (now.usd += value),
-    gatewayz_responses_saved_seconds_total: (_, value) => (now.seconds += value),
-  };
-  for (const [name, labels, value] of lines) read[name]?.(labels, value);
-  return now;
-}
+// The worst of all workers'.
+const breakerOf = (workers) => ["open", "half_open", "closed"].find((state) => workers[state]) ?? "–";

@@ -19,11 +19,20 @@ export function table(columns, rows, empty) {
   return el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": columns[0][0] }, el("table", {}, el("thead", {}, el("tr", {}, ...head)), body));
 }
 
+export const tiles = (rows) =>
+  el("div", { class: "tiles" }, ...rows.map(([value, label]) => el("div", { class: "tile" }, el("b", {}, value), el("span", {}, label))));
+
+// A word and whether it is good news; null for neither.
+export const state = (word, isGood) => el("span", { class: isGood == null ? "state" : isGood ? "state good" : "state bad" }, word);
+
 // Two digits of cents, and more where there are more.
 export const dollars = (amount) =>
   `$${Number(amount).toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 6 })}`;
 
 export const field = (label, attributes) => el("label", {}, label, el("input", attributes));
+
+export const select = (label, name, options) =>
+  el("label", {}, label, el("select", { name, required: true }, ...options.map((option) => el("option", { value: option }, option))));
 
 export function form(submit, label, ...fields) {
   const onsubmit = (event) => {
