@@ -14,10 +14,15 @@ pytestmark = pytest.mark.slow
 
 VIEWS = {
     "Cache": "Live cache",
+    "Explain": "Why a read is a hit, or not",
+    "Health": "Health",
+    "Jobs": "Jobs of the fleet",
     "Catalog": "Catalog",
     "Accounts": "Accounts, keys and credits",
-    "Explain": "Why a read is a hit, or not",
+    "Limits": "Limits",
 }
+TABLES = {"Cache": "Entity", "Health": "Provider", "Jobs": "Job", "Catalog": "Model", "Accounts": "Account"}
+"""What a view shows first, by the heading of its first column."""
 SIGN_IN = "//h1[.='Sign in to gatewayz']"
 LUMINANCES = """
 const luminance = (color) => {
@@ -161,9 +166,77 @@ def test_a_read_is_explained(dashboard: Browser, watched: Watched) -> None:
     dashboard.fill("Entity", "models:provider")
     dashboard.fill("Key, if it has keys", "openai")
     dashboard.find("//form//button").click()
+    assert dashboard.find("//section[h2[starts-with(., 'Redis')]]//span[.='a hit' or .='not a hit']")
+    assert ["How a key is written", "slug, as it is"] in dashboard.rows("What")
+    dashboard.find("//summary").click()
     told = json.loads(dashboard.find("//pre").text)
     assert (told["entity"], told["key"]) == ("models:provider", "openai")
     assert told["worker"] in watched.explained("models:provider", "openai")
+
+
+def test_entities_are_offered_and_one_that_there_is_not_is_told(dashboard: Browser) -> None:
+    go_to(dashboard, "Explain")
+    offered = "return [...document.querySelectorAll('#entities option')].map((each) => each.value)"
+    assert "models:stats" in dashboard.until(lambda: dashboard.run(offered), "names of entities")
+    dashboard.fill("Entity", "models:stat")
+    dashboard.find("//form//button").click()
+    assert "did you mean 'models:stats'" in dashboard.find("//*[@id='said'][text()]").text
+    (line,) = dashboard.console()
+    assert "404" in line
+
+
+def test_a_job_is_run_and_its_history_is_shown(dashboard: Browser, watched: Watched) -> None:
+    go_to(dashboard, "Jobs")
+    dashboard.until(lambda: [row for row in dashboard.rows("Job") if row[0] == "warm-cache"], "the jobs")
+    dashboard.find("//button[@aria-label='Run warm-cache now']").click()
+    said = dashboard.find("//*[@role='status'][starts-with(., 'warm-cache: run ')]").text
+    number = said.removeprefix("warm-cache: run ").split()[0]
+    dashboard.press("warm-cache")
+
+    def done() -> list[list[str]]:
+        return [row for row in dashboard.rows("Run") if row[:2] == [number, "succeeded"]]
+
+    (row,) = dashboard.until(done, "a run that succeeded")
+    assert row[-1].startswith("key_")
+    assert "Seconds that runs of warm-cache took" in (
+        dashboard.find("//*[@class='bars']").get_attribute("aria-label") or ""
+    )
+    _, audit = watched.ask("GET", "/admin/audit?limit=1")
+    assert (audit["data"][0]["action"], audit["data"][0]["target"]) == ("job.run", "warm-cache")
+
+
+def test_a_limit_is_set_and_who_is_over_it_is_refused_and_counted(dashboard: Browser, watched: Watched) -> None:
+    key = watched.customer("limited")
+    go_to(dashboard, "Limits")
+    refused = tile(dashboard, "refused: requests")
+    dashboard.choose("Account or key", "account limited")
+    dashboard.press("Show")
+    dashboard.find("//*[.='Nothing limits it.']")
+    dashboard.choose("Limit", "requests_per_day")
+    dashboard.fill("Amount; empty for none of its own", "1")
+    dashboard.fill("Reason", "a test")
+    dashboard.press("Set")
+    dashboard.until(lambda: dashboard.rows("Limit of") == [["account", "requests", "a day", "1"]], "the limit")
+    assert ["account limited", "requests per day: 1"] in dashboard.rows("Set for")
+    assert [watched.chat(key, "in"), watched.chat(key, "over")] == [200, 429]
+    go_to(dashboard, "Health")
+    go_to(dashboard, "Limits")
+    assert int(tile(dashboard, "refused: requests")) == int(refused) + 1
+
+
+def test_health_tells_how_providers_fare(dashboard: Browser, watched: Watched) -> None:
+    key = watched.customer("healthy")
+    go_to(dashboard, "Health")
+    assert watched.chat(key, "are you well?") == 200
+
+    def answers() -> list[list[str]]:
+        return [row for row in dashboard.rows("Provider") if row[:3] == ["OpenAI", "answers", "0"]]
+
+    (row,) = dashboard.until(answers, "a provider that answers")
+    assert int(row[3]) >= 1
+    assert ["Demo", "unknown"] in [each[:2] for each in dashboard.rows("Provider")]
+    assert ["database", "ok"] in [each[:2] for each in dashboard.rows("Check")]
+    assert tile(dashboard, "traffic") == "ok"
 
 
 def test_signing_out_ends_it(dashboard: Browser, watched: Watched) -> None:
@@ -200,10 +273,10 @@ def test_on_a_telephone_nothing_is_cut_off_or_hard_to_read(
     size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     dashboard.devtools("Emulation.setDeviceMetricsOverride", **size)
     dashboard.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-    for view, first in zip(VIEWS, ("Entity", "Model", "Account", None), strict=True):
+    for view in VIEWS:
         go_to(dashboard, view)
-        if first is not None:
-            dashboard.until(partial(dashboard.rows, first), view)
+        if view in TABLES:
+            dashboard.until(partial(dashboard.rows, TABLES[view]), view)
         assert dashboard.run("return document.documentElement.scrollWidth") <= 390, view
         for text, ink, paper in dashboard.run(LUMINANCES):
             lighter, darker = max(ink, paper), min(ink, paper)

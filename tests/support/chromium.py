@@ -65,6 +65,9 @@ class Browser:
         field.clear()
         field.send_keys(text)
 
+    def choose(self, label: str, option: str) -> None:
+        self.find(f"//label[starts-with(normalize-space(), '{label}')]/select/option[.='{option}']").click()
+
     def type(self, *keys: str) -> None:
         """To whatever has the focus."""
         self._driver.switch_to.active_element.send_keys(*keys)

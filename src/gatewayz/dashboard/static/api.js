@@ -11,7 +11,7 @@ export class Refused extends Error {
   }
 }
 
-export async function ask(path, { method = "GET", body, headers = {} } = {}) {
+export async function ask(path, { method = "GET", body, headers = {}, alsoRefused = false } = {}) {
   const token = sessionStorage.getItem(TOKEN);
   const answer = await fetch(path, {
     method,
@@ -26,7 +26,7 @@ export async function ask(path, { method = "GET", body, headers = {} } = {}) {
   });
   const text = await answer.text();
   const said = text && answer.headers.get("content-type")?.startsWith("application/json") ? JSON.parse(text) : text;
-  if (!answer.ok) throw new Refused(answer.status, said?.error?.message ?? `The gateway answered ${answer.status}.`);
+  if (!answer.ok && !(alsoRefused && answer.status === 503)) throw new Refused(answer.status, said?.error?.message ?? `The gateway answered ${answer.status}.`);
   return said;
 }
 

@@ -4,8 +4,11 @@ import { accountsView } from "./accounts.js";
 import { cacheView } from "./cache.js";
 import { catalogView } from "./catalog.js";
 import { explainView } from "./explain.js";
+import { healthView } from "./health.js";
+import { jobsView } from "./jobs.js";
+import { limitsView } from "./limits.js";
 
-const VIEWS = { cache: cacheView, catalog: catalogView, accounts: accountsView, explain: explainView };
+const VIEWS = { cache: cacheView, explain: explainView, health: healthView, jobs: jobsView, catalog: catalogView, accounts: accountsView, limits: limitsView };
 const main = document.getElementById("view");
 const bar = document.getElementById("bar");
 let leaving = new AbortController();
