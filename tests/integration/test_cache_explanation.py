@@ -11,10 +11,12 @@ from tests.support.cache_world import ENTITIES, LENIENT, STRICT, WHOLE, Source, 
 from tests.support.fake_clock import FakeClock
 from tests.support.scripted_redis import scripted_redis
 
+from gatewayz.accounts.repository import PROVIDER_KEYS
 from gatewayz.cache.budgets import Budgets
 from gatewayz.cache.cache import Cache
 from gatewayz.cache.connection import connect
 from gatewayz.cache.entity import Entity, Loaded, Policy
+from gatewayz.responses.repository import CHAT
 
 Worker: TypeAlias = Callable[[], Cache]
 
@@ -24,6 +26,10 @@ async def load_tagged(_source: Source, key: str) -> Loaded[Thing]:
 
 
 TAGGED = Entity(name="test:tagged", value=Thing, load=load_tagged, policy=Policy(fresh=300), tags=("kind",))
+
+SECRET = Entity(
+    name="test:secret", value=Thing, load=load_tagged, policy=Policy(fresh=300), tags=("kind",), is_secret=True
+)
 
 
 @pytest.fixture
@@ -38,7 +44,7 @@ async def worker(redis: Redis, source: Source, clock: FakeClock) -> AsyncIterato
     async with AsyncExitStack() as stack:
 
         def make() -> Cache:
-            cache = local_cache(source, clock, entities=[*ENTITIES, TAGGED], redis=redis)
+            cache = local_cache(source, clock, entities=[*ENTITIES, TAGGED, SECRET], redis=redis)
             stack.push_async_callback(cache.close)
             return cache
 
@@ -182,3 +188,65 @@ async def test_a_redis_that_does_not_answer_is_unavailable_and_then_left_alone(
         assert told.state == "unavailable"
         assert "breaker is open" in told.why
         await cache.close()
+
+
+async def test_a_value_is_shown_from_the_tier_that_would_serve_it(
+    worker: Worker, source: Source, clock: FakeClock
+) -> None:
+    one, other = worker(), worker()
+    await one.get(STRICT, "a")
+    clock.advance(4)
+    here, there = await one.show_text(STRICT.name, "a"), await other.show_text(STRICT.name, "a")
+    assert (here.tier, there.tier) == ("l1", "l2")
+    for each in (here, there):
+        assert (each.value, each.state, each.age, each.is_masked) == (Thing("a", 1), "fresh", 4, False)
+    assert source.loads == ["a"]
+    assert other.stats().entries == 0
+
+
+async def test_nothing_is_shown_of_what_would_not_be_served(worker: Worker) -> None:
+    cache = worker()
+    await cache.get(STRICT, "a")
+    await cache.invalidate(STRICT, "a")
+    shown = await cache.show_text(STRICT.name, "a")
+    assert (shown.tier, shown.value) == (None, None)
+    assert "invalidated" in shown.why
+
+
+async def test_a_secret_is_masked_in_every_tier(worker: Worker) -> None:
+    one, other = worker(), worker()
+    await one.get(SECRET, "a")
+    for shown in (await one.show_text(SECRET.name, "a"), await other.show_text(SECRET.name, "a")):
+        assert (shown.is_masked, shown.value, shown.tags, shown.state) == (True, None, ("kind:t",), "fresh")
+
+
+def test_sealed_keys_and_what_customers_said_are_secret() -> None:
+    assert CHAT.is_secret
+    assert PROVIDER_KEYS.is_secret
+
+
+async def test_rubbish_is_not_shown(worker: Worker, redis: Redis) -> None:
+    one, other = worker(), worker()
+    await one.get(STRICT, "a")
+    (key,) = [each async for each in redis.scan_iter(f"{one.prefix}test:strict:a")]
+    await redis.set(key, b"rubbish")
+    assert (await other.show_text(STRICT.name, "a")).tier is None
+
+
+async def test_stale_values_and_absences_of_redis_count_as_its_own_with_their_ages(
+    worker: Worker, clock: FakeClock
+) -> None:
+    one, other = worker(), worker()
+    await one.get(LENIENT, "a")
+    await one.get(STRICT, "nobody")
+    clock.advance(5)
+    assert await other.get(STRICT, "nobody") is None
+    clock.advance(1000)
+    assert await other.get(LENIENT, "a") == Thing("a", 1)
+    stats = other.stats().entities
+    assert (stats[STRICT.name].counts.negative_l2, stats[STRICT.name].counts.negative) == (1, 0)
+    assert (stats[LENIENT.name].counts.stale_l2, stats[LENIENT.name].counts.stale) == (1, 0)
+    ages = stats[LENIENT.name].l2_ages
+    assert ages.count == 1
+    assert ages.total == pytest.approx(1005)
+    assert stats[STRICT.name].l2_ages.count == 0, "an absence has no age"

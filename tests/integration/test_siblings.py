@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tests.support.servers import short_directory
 
-from gatewayz.telemetry.siblings import Answers, Siblings
-from gatewayz.telemetry.slots import Slot, claimed, run_directory, socket_of
+from gatewayz.telemetry.siblings import Answers, Siblings, ask_workers
+from gatewayz.telemetry.slots import Slot, claimed, run_directories, run_directory, socket_of
 
 SIZE = 3 * 1024 * 1024
 
@@ -107,6 +107,21 @@ def test_a_data_directory_may_have_a_long_name_and_nothing_is_left(tmp_path: Pat
                 assert len(str(slot.socket)) < 104
         assert not directory.exists()
         assert list(data.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["x" * 120, "short"])
+def test_a_running_serve_is_found_by_its_data_directory_and_not_when_it_has_ended(tmp_path: Path, name: str) -> None:
+    with run_directory(tmp_path / name) as directory, run_directory(tmp_path / name) as another:
+        assert run_directories(tmp_path / name) == sorted(
+            [directory.resolve(), another.resolve()], key=lambda d: d.name
+        )
+    assert run_directories(tmp_path / name) == []
+
+
+async def test_who_is_no_worker_asks_them_all_the_same(three: list[Siblings]) -> None:
+    slot = three[0]._slot
+    assert slot is not None
+    assert await ask_workers(slot.directory, "echo", b"!") == Answers({0: b"a!", 1: b"b!", 2: b"c!"})
 
 
 def test_what_a_killed_serve_left_is_removed_and_what_a_living_one_has_is_not() -> None:

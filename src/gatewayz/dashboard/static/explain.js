@@ -41,6 +41,6 @@ const factsOf = (said) => [
   ["Lease on a load", said.lease ? `to ${said.lease.to}, for ${span(said.lease.seconds)} more` : "nobody's"],
   ["Generations", said.generations ? `key ${said.generations.key ?? "none"}, entity ${said.generations.entity ?? "none"}` : "not known"],
   ["Under way here", said.is_loading_here ? "yes" : "no"],
-  ["Time of being fresh that was learned", span(said.learned_ttl.seconds)],
+  ["Learned to be fresh for", span(said.learned_ttl.seconds)],
   ["Worker", String(said.worker)],
 ];

@@ -59,7 +59,12 @@ const RUNS = [
 ];
 
 const resultOf = (run) => (run?.result ? pairs(run.result) : run?.reason ?? run?.progress ?? "–");
-const pairs = (result) => Object.entries(result).map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", ") || "–";
+const pairs = (result) => Object.entries(result).map(([name, value]) => `${name}: ${listed(value)}`).join("; ") || "–";
+const listed = (value) => {
+  if (Array.isArray(value)) return value.map(listed).join(", ");
+  if (value !== null && typeof value === "object") return Object.entries(value).map(([name, each]) => `${name} ${listed(each)}`).join(", ") || "none";
+  return String(value);
+};
 
 // Who goes through a table by the keyboard stays where they are when it is drawn anew.
 function keepingFocus(within, draw) {
