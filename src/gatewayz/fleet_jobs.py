@@ -19,6 +19,7 @@ from gatewayz.providers.fetch import probe_listing
 from gatewayz.providers.listing import Listing
 from gatewayz.settings import database_url
 from gatewayz.storage.election import lead
+from gatewayz.warming import warm_fleet
 
 ROLE = "jobs"
 
@@ -59,7 +60,7 @@ def fleet_jobs(parts: Parts, offline: Mapping[str, Listing]) -> list[Job]:
         ),
         Job(
             name="warm-cache",
-            description="Load the catalog into the cache that all workers share.",
+            description="Load the catalog into the cache that all workers share, and see who of the providers answers.",
             every=6 * _HOUR,
             within=10 * _MINUTE,
             work=functools.partial(_warm_cache, parts),
@@ -134,8 +135,7 @@ async def _probe(parts: Parts, configured: ConfiguredProvider) -> None:
 
 
 async def _warm_cache(parts: Parts, asked: Asked) -> dict[str, Any]:
-    phases = []
-    async for phase in parts.catalog.warm():
-        phases.append(phase)
-        asked.progress = f"{len(phases)}: {phase}"
-    return {"phases": phases}
+    def begins(phase: str) -> None:
+        asked.progress = phase
+
+    return await warm_fleet(parts, begins)

@@ -35,7 +35,7 @@ from gatewayz.app import ELECTION_PAUSE, Parts, assembled
 from gatewayz.cache.errors import LoadFailed
 from gatewayz.cache.samples import Violation
 from gatewayz.catalog import repository as catalog_repository
-from gatewayz.catalog.jobs import refresh, warm
+from gatewayz.catalog.jobs import refresh
 from gatewayz.core.clock import SystemClock
 from gatewayz.core.errors import GatewayzError
 from gatewayz.core.garbage import collect_rarely
@@ -60,6 +60,7 @@ from gatewayz.reporting import ALIVE, SystemWatch, alive
 from gatewayz.settings import Settings, database_url
 from gatewayz.sharing import sharing
 from gatewayz.storage.election import lead
+from gatewayz.warming import warm_worker
 
 log = structlog.get_logger("gatewayz.cache")
 
@@ -208,7 +209,7 @@ def _background_work(parts: Parts) -> dict[str, tuple[Work, float]]:
         "relay": (lambda: relay_while_elected(parts), ELECTION_PAUSE),
     }
     if parts.settings.cache.warm_on_startup:
-        works["warm"] = (lambda: warm(parts.catalog), math.inf)
+        works["warm"] = (lambda: warm_worker(parts), math.inf)
     return works
 
 

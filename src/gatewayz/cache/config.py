@@ -14,7 +14,9 @@ def _redis(url: SecretStr) -> SecretStr:
 
 class CacheConfig(BaseModel):
     enabled: bool = Field(default=True, description="Off: every read goes to its source.")
-    warm_on_startup: bool = Field(default=True, description="Fill the catalog's entities before traffic is welcome.")
+    warm_on_startup: bool = Field(
+        default=True, description="Load the catalog before traffic is welcome, then open connections to providers."
+    )
     ttl: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict,
         description="Seconds for which an entity is fresh, by entity: CACHE__TTL__MODELS_UNIQUE for models:unique.",

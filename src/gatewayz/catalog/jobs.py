@@ -1,32 +1,13 @@
-"""The catalog's work in the background: warming at start, refreshing before expiry, syncing a list."""
-
-import asyncio
+"""The catalog's work in the background: refreshing before expiry, syncing a list."""
 
 import structlog
 
 from gatewayz.cache.cache import Cache
-from gatewayz.cache.errors import LoadFailed
 from gatewayz.catalog.errors import ListRefused
 from gatewayz.catalog.service import CatalogService
 from gatewayz.catalog.sync import CatalogSync, ListToSync, SyncReport
 
 log = structlog.get_logger("gatewayz.catalog")
-
-
-async def warm(catalog: CatalogService) -> None:
-    """Fill the catalog's entities, trying again until it is done: the database may come up after the worker."""
-    delay = 0.25
-    while True:
-        try:
-            async for phase in catalog.warm():
-                log.debug("warming", phase=phase)
-        except LoadFailed as error:
-            log.warning("warming_waits", reason=str(error.__cause__), again_in=delay)
-        else:
-            log.debug("warm")
-            return
-        await asyncio.sleep(delay)
-        delay = min(2 * delay, 5.0)
 
 
 async def refresh(cache: Cache, catalog: CatalogService) -> None:

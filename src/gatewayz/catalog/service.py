@@ -1,7 +1,7 @@
 """The catalog as the rest of the gateway reads it: always from memory, always of the version the cache vouches for."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from gatewayz.cache.cache import Cache
 from gatewayz.catalog.model import Catalog, CatalogStats, Offer, UniqueModels
@@ -66,13 +66,16 @@ class CatalogService:
         stats = await self._cache.refresh(STATS)
         return stats is not None and stats.total_models > 0
 
-    async def warm(self) -> AsyncIterator[str]:
-        """Fill the catalog's entities phase by phase; yields what is being done next."""
-        yield "full catalog"
-        await self._cache.get(CATALOG)
-        yield "unique models"
-        await self.snapshot()
-        yield "top providers"
+    @property
+    def warming(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
+        """What fills the catalog's entities, phase by phase, each to be called once the one before is done."""
+        return {
+            "full catalog": lambda: self._cache.get(CATALOG),
+            "unique models": self.snapshot,
+            "top providers": self._read_top_providers,
+        }
+
+    async def _read_top_providers(self) -> None:
         for slug in TOP_PROVIDERS:
             await self._cache.get(PROVIDER_CATALOG, slug)
 
