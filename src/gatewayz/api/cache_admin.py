@@ -70,7 +70,7 @@ def stats_routes(callers: Callers, cache: Cache, metrics: FleetMetrics, siblings
         """What the caches of all workers did, by entity and tier: reads by how they ended, ages, sizes, savings."""
         response.headers["cache-control"] = "no-store"
         together, census = await asyncio.gather(metrics.together(siblings), cache.census())
-        figures = figures_of(together, census, has_redis=cache.has_redis)
+        figures = await asyncio.to_thread(figures_of, together, census, has_redis=cache.has_redis)
         return StatsForm(worker=os.getpid(), **dict(figures))
 
     return router

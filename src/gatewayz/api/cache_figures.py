@@ -27,41 +27,44 @@ Held: TypeAlias = tuple[int | None, int | None]
 
 
 class _Found:
-    """Samples by name, from whichever family."""
+    """Samples by name, from whichever family, and by entity, where they have one."""
 
     def __init__(self, families: Iterable[Family]) -> None:
-        self._samples: dict[str, list[tuple[dict[str, str], float]]] = {}
+        self._samples = defaultdict[tuple[str, str | None], list[tuple[dict[str, str], float]]](list)
         for family in families:
             for name, labels, value in family.samples:
-                self._samples.setdefault(name, []).append((labels, value))
+                self._samples[name, None].append((labels, value))
+                if (entity := labels.get("entity")) is not None:
+                    self._samples[name, entity].append((labels, value))
 
-    def sum(self, name: str, **labels: str) -> float:
+    def sum(self, name: str, *, entity: str | None = None, **labels: str) -> float:
         wanted = labels.items()
-        return sum(value for each, value in self._samples.get(name, ()) if wanted <= each.items())
+        return sum(value for each, value in self._samples[name, entity] if wanted <= each.items())
 
     def count(self, name: str, **labels: str) -> int:
         return round(self.sum(name, **labels))
 
-    def by(self, label: str, name: str, **labels: str) -> dict[str, float]:
+    def by(self, label: str, name: str, *, entity: str | None = None) -> dict[str, float]:
         """Sums over all samples that have the label's value in common."""
-        wanted, found = labels.items(), defaultdict[str, float](float)
-        for each, value in self._samples.get(name, ()):
-            if wanted <= each.items():
-                found[each[label]] += value
+        found = defaultdict[str, float](float)
+        for labels, value in self._samples[name, entity]:
+            found[labels[label]] += value
         return found
 
 
 def figures_of(together: Together, census: Census | None, *, has_redis: bool) -> FiguresForm:
     """`census`: None where it is not known what Redis holds."""
     found = _Found(together.families)
-    entities = {
-        name: _entity(found, {"entity": name}, _tiers(found, {"entity": name}, _held(census, [name]), has_redis))
-        for name in sorted(found.by("entity", "model_cache_hits_total"))
-    }
+
+    def entity(of: Mapping[str, str], names: Iterable[str]) -> EntityForm:
+        redis = _redis_tier(found, of, _held(census, names)) if has_redis else None
+        return _entity(found, of, redis)
+
+    entities = {name: entity({"entity": name}, [name]) for name in sorted(found.by("entity", "model_cache_hits_total"))}
     answering, silent = len(together.answering), len(together.silent)
     return FiguresForm(
         workers=WorkersForm(answering=answering, silent=silent, of=answering + silent),
-        total=_entity(found, {}, _tiers(found, {}, _held(census, entities), has_redis)),
+        total=entity({}, entities),
         entities=entities,
         redis=_redis(found, census) if has_redis else None,
         invalidations=_invalidations(found),
@@ -73,7 +76,7 @@ def figures_of(together: Together, census: Census | None, *, has_redis: bool) ->
     )
 
 
-def _entity(found: _Found, of: Mapping[str, str], tiers: tuple[TierForm, TierForm | None]) -> EntityForm:
+def _entity(found: _Found, of: Mapping[str, str], redis: TierForm | None) -> EntityForm:
     """`of`: the entity, or nothing for all together."""
     ended = found.by("result", "gatewayz_cache_requests_total", **of)
     hits, misses = found.count("model_cache_hits_total", **of), found.count("model_cache_misses_total", **of)
@@ -88,8 +91,8 @@ def _entity(found: _Found, of: Mapping[str, str], tiers: tuple[TierForm, TierFor
         bypassed=round(ended["bypass"]),
         errors=round(ended["error"]),
         hit_rate=_share(hits, hits + misses),
-        memory=tiers[0],
-        redis=tiers[1],
+        memory=_memory_tier(found, of, hits + misses),
+        redis=redis,
         source=_source(found, of),
         refreshes=found.count("gatewayz_cache_refreshes_total", **of),
         invalidations=found.count("model_cache_invalidations_total", **of),
@@ -102,31 +105,23 @@ def _entity(found: _Found, of: Mapping[str, str], tiers: tuple[TierForm, TierFor
     )
 
 
-def _tiers(
-    found: _Found,
-    of: Mapping[str, str],
-    held: Held,
-    has_redis: bool,  # noqa: FBT001  of no use by name
-) -> tuple[TierForm, TierForm | None]:
-    reads = found.count("model_cache_hits_total", **of) + found.count("model_cache_misses_total", **of)
+def _memory_tier(found: _Found, of: Mapping[str, str], reads: int) -> TierForm:
     kept = found.count("gatewayz_cache_entries", **of), found.count("model_cache_size_bytes", **of)
-    memory = _tier(found, {"tier": "l1", **of}, reads, kept)
-    if not has_redis:
-        return memory, None
-    asked = found.by("result", "gatewayz_cache_requests_total", **of)
-    unanswered = round(asked["miss"] + asked["error"])
+    return _tier(found, {"tier": "l1", **of}, reads, kept)
+
+
+def _redis_tier(found: _Found, of: Mapping[str, str], held: Held) -> TierForm:
+    """Its reads are those that it answered, and those that went on to a load."""
+    ended = found.by("result", "gatewayz_cache_requests_total", **of)
     answered = found.count("gatewayz_cache_requests_total", tier="l2", **of)
-    return memory, _tier(found, {"tier": "l2", **of}, answered + unanswered, held)
+    return _tier(found, {"tier": "l2", **of}, answered + round(ended["miss"] + ended["error"]), held)
 
 
 def _tier(found: _Found, of: Mapping[str, str], reads: int, kept: Held) -> TierForm:
     hits = found.count("gatewayz_cache_requests_total", result=f"hit_{of['tier']}", **of)
     stale = found.count("gatewayz_cache_requests_total", result="stale", **of)
     negative = found.count("gatewayz_cache_requests_total", result="negative", **of)
-    seen, ages = (
-        found.count("gatewayz_cache_age_seconds_count", **of),
-        found.sum("gatewayz_cache_age_seconds_sum", **of),
-    )
+    seen, ages = _count_and_sum(found, "gatewayz_cache_age_seconds", of)
     answered = hits + stale + negative
     return TierForm(
         hits=hits,
