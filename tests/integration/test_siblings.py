@@ -118,6 +118,13 @@ def test_a_running_serve_is_found_by_its_data_directory_and_not_when_it_has_ende
     assert run_directories(tmp_path / name) == []
 
 
+def test_a_link_that_leads_nowhere_is_removed_by_the_next_start(tmp_path: Path) -> None:
+    entrance = tmp_path / "gatewayz-workers-12345678"
+    entrance.symlink_to(tmp_path / "removed by somebody else")
+    with run_directory(tmp_path):
+        assert not entrance.is_symlink()
+
+
 async def test_who_is_no_worker_asks_them_all_the_same(three: list[Siblings]) -> None:
     slot = three[0]._slot
     assert slot is not None

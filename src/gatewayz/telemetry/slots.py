@@ -114,19 +114,19 @@ def _alone(place: Path) -> Iterator[None]:
 
 def _sweep(place: Path) -> None:
     for owner in place.glob(f"{_PREFIX}*/{_OWNER}"):
-        if not _is_held(owner):
+        if _is_held(owner) is False:
             _remove(owner.parent)
     for entrance in place.glob(f"{_PREFIX}*"):
-        if not entrance.exists():
-            entrance.unlink()  # what it led to was removed by somebody else
+        if entrance.is_symlink() and not entrance.exists():
+            entrance.unlink(missing_ok=True)  # what it led to was removed by somebody else
 
 
-def _is_held(owner: Path) -> bool:
-    """Whether its serve lives, or is another user's."""
+def _is_held(owner: Path) -> bool | None:
+    """Whether its serve lives; None where that cannot be told: it is another user's, or ends just now."""
     try:
         file = os.open(owner, os.O_RDWR)
-    except PermissionError:
-        return True
+    except (PermissionError, FileNotFoundError):
+        return None
     try:
         return not _locked(file)
     finally:
