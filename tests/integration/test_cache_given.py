@@ -1,17 +1,19 @@
 """Values that no loader brings, in several workers over a real Redis."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import TypeAlias
 
 import pytest
 from redis.asyncio import Redis
-from tests.support.cache_world import eventually, local_cache
+from tests.support.cache_world import eventually, local_cache, until
 from tests.support.fake_clock import FakeClock
-from tests.support.given_world import GIVEN, give, given, version_in
+from tests.support.given_world import GIVEN, Bringing, give, given, version_in
 
 from gatewayz.cache.cache import Cache
 from gatewayz.cache.connection import connect
+from gatewayz.cache.errors import SomeFailed
 from gatewayz.cache.flight import Served
 
 Worker: TypeAlias = Callable[[], Cache]
@@ -87,3 +89,40 @@ async def test_a_value_that_redis_lost_meanwhile_is_not_put_back_over_what_may_h
         await redis.flushall()
         assert not await keep(given(1))
     assert await version_in(one) is None
+
+
+async def test_of_two_workers_one_asks_for_each_of_many_keys(worker: Worker) -> None:
+    one, two = Bringing(1), Bringing(2)
+    one.gate = asyncio.Event()
+    caches = worker(), worker()
+    first = asyncio.create_task(caches[0].get_many(GIVEN, ["a", "b"], one.load))
+    await until(one.loading)
+    second = asyncio.create_task(caches[1].get_many(GIVEN, ["b", "c"], two.load))
+    await until(two.loading)
+    one.gate.set()
+    await first
+    assert {key: thing.version for key, thing in (await second).items()} == {"b": 1, "c": 2}
+    assert (one.asked, two.asked) == ([["a", "b"]], [["c"]])
+    found = await caches[0].find_many(GIVEN, ["a", "b", "c"])
+    assert {key: each.served for key, each in found.items()} == {
+        "a": Served.HIT_L1,
+        "b": Served.HIT_L1,
+        "c": Served.HIT_L2,
+    }
+
+
+async def test_who_waits_for_another_worker_that_fails_is_told_and_may_load_by_itself(worker: Worker) -> None:
+    one, two = Bringing(1), Bringing(2)
+    one.gate = asyncio.Event()
+    one.failing = {"a": ZeroDivisionError()}
+    caches = worker(), worker()
+    first = asyncio.create_task(caches[0].get_many(GIVEN, ["a"], one.load))
+    await until(one.loading)
+    second = asyncio.create_task(caches[1].get_many(GIVEN, ["a"], two.load))
+    await eventually(lambda: caches[1].stats().entities["test:given"].counts.leases_awaited == 1)
+    one.gate.set()
+    for each in (first, second):
+        with pytest.raises(SomeFailed):
+            await each
+    assert not two.asked
+    assert (await caches[1].get_many(GIVEN, ["a"], two.load, anew=True))["a"].version == 2

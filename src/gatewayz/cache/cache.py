@@ -9,9 +9,8 @@ import hashlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Generic, TypeAlias, TypeVar, overload
+from typing import Any, TypeAlias, TypeVar, overload
 
-from msgspec import Struct
 from redis.asyncio import Redis
 
 from gatewayz.cache.budgets import Budgets
@@ -19,11 +18,12 @@ from gatewayz.cache.bus import Bus
 from gatewayz.cache.census import Census
 from gatewayz.cache.clock import Clock
 from gatewayz.cache.counts import AGED_OF, CacheStats, EntityStats
-from gatewayz.cache.entity import ALL, Entity, Every, K, Loaded, Single
+from gatewayz.cache.entity import ALL, BatchLoader, Entity, Every, K, Loaded, Single
 from gatewayz.cache.errors import BadKey, LoadFailed, SomeFailed
 from gatewayz.cache.explanation import Explainer, Explanation, Shown, has_one_value, key_form
-from gatewayz.cache.flight import HIT_L1, HIT_L2, Answer, Flight, Purpose, Served
+from gatewayz.cache.flight import FORCE, HIT_L2, READ, Answer, Flight, Purpose, Served
 from gatewayz.cache.invalidation import Cleared, Invalidations
+from gatewayz.cache.lookups import Found, Lookups
 from gatewayz.cache.memory import Entry, Memory, Shelf, Shelves, Trust
 from gatewayz.cache.nodes import Several
 from gatewayz.cache.reader import Reader
@@ -40,13 +40,6 @@ from gatewayz.cache.wire.endpoint import Dial
 V = TypeVar("V")
 
 Keep: TypeAlias = Callable[[Loaded[V]], Awaitable[bool]]
-
-
-class Found(Struct, Generic[V], frozen=True):
-    """A value that the tiers hold. `served`: HIT_L1 or HIT_L2; STALE or STALE_L2 for one that is no longer fresh."""
-
-    value: V
-    served: Served
 
 
 MAX_ENTRIES = 10_000
@@ -108,6 +101,7 @@ class Cache:
         read_tier = self._tier if enabled else None
         changing = self._invalidations.changing
         self._reader = Reader(sources, self._memory, scopes, self._trust, changing, read_tier, clock, rng, enabled)
+        self._lookups = Lookups(self._reader, self._trust, clock)
         self._sampler = Sampler(
             self._shelves, self._trust, read_tier, self._invalidations, sources, clock, rng, sampler_rate
         )
@@ -151,7 +145,7 @@ class Cache:
             counts = shelf.counts
             hits = counts.hit_l1 = counts.hit_l1 + 1
             if hits > shelf.aged_at:
-                self._note_age(shelf, entry)
+                shelf.note_age(entry, self._now())
         return value
 
     def remembers_absence(self, entity: Entity[K, Any], key: K) -> bool:
@@ -195,26 +189,13 @@ class Cache:
         """What the tiers hold, fresh or stale; nothing is loaded, and nothing begun behind. None where Redis, too, has
         nothing or does not answer.
         """
-        shelf: Shelf[V] = self._shelves[entity]
-        text = entity.text(key)
-        entry = shelf.entries.get(text)
-        is_trusted = entry is not None and entry.epoch == self._trust.epoch and hold(entry.tags)
-        if entry is not None and is_trusted and entry.value is not None and self._monotonic() < entry.check_at:
-            entry.hits = min(MOST_HITS, entry.hits + 1)
-            shelf.counts.hit_l1 += 1
-            if shelf.counts.hit_l1 > shelf.aged_at:
-                self._note_age(shelf, entry)
-            return Found(entry.value, HIT_L1)
-        flight = shelf.flights.get(text)
-        if flight is None or flight.purpose is not Purpose.LOOK:
-            (flight,) = self._reader.start(shelf, [(key, text)], Purpose.LOOK)
-        answer = await flight.wait()
-        if answer.value is None:
-            shelf.counts.miss += 1
-            return None
-        name = answer.served.value
-        setattr(shelf.counts, name, getattr(shelf.counts, name) + 1)
-        return Found(answer.value, answer.served)
+        return await self._lookups.find(self._shelves[entity], key)
+
+    async def find_many(self, entity: Entity[K, V], keys: Iterable[K]) -> dict[K, Found[V]]:
+        """As `find`, with one question to Redis. What somebody loads at the moment is not among them, and what is not
+        counts as no miss: `get_many` is to follow for that.
+        """
+        return await self._lookups.find_many(self._shelves[entity], keys)
 
     @asynccontextmanager
     async def keeping(self, entity: Entity[K, V], key: K) -> AsyncIterator[Keep[V]]:
@@ -235,39 +216,70 @@ class Cache:
         finally:
             shelf.kept_apart.discard(pending.flight)
 
-    async def get_many(self, entity: Entity[K, V], keys: Iterable[K]) -> dict[K, V]:
-        """Those of the keys that have a value. One question to Redis, one batch load for the rest. Raises SomeFailed,
-        which has the values of the others.
+    async def get_many(
+        self,
+        entity: Entity[K, V],
+        keys: Iterable[K],
+        load: BatchLoader[K, V] | None = None,
+        *,
+        anew: bool = False,
+    ) -> dict[K, V]:
+        """Those of the keys that have a value. One question to Redis, one batch load for the rest (in a Redis Cluster,
+        one for each server that has some of them). Raises SomeFailed, which has the values of the others.
+
+        `load`: what to load by, for an entity that is given. Of all who ask for a key together one's is called, not
+        always in one go, and again for what was invalidated meanwhile. `anew`: load whatever the tiers hold, and
+        whoever else may be about it.
         """
         shelf: Shelf[V] = self._shelves[entity]
         values: dict[K, V | None] = {}
-        missing: dict[str, K] = {}
+        failures: dict[K, LoadFailed] = {}
+        left: Iterable[K] = dict.fromkeys(keys)
+        while left:
+            again = []
+            for key, (flight, joined) in self._under_way(shelf, left, values, load, anew=anew).items():
+                answer = await flight.wait()
+                if answer.again and not (anew and answer.error is not None):
+                    again.append(key)
+                    continue
+                try:
+                    values[key] = self._served(shelf, flight, answer, joined=joined)
+                except LoadFailed as failure:
+                    failures[key] = failure
+            left = again
+        found = {key: value for key, value in values.items() if value is not None}
+        if failures:
+            raise SomeFailed(entity.name, found, failures)
+        return found
+
+    def _under_way(
+        self,
+        shelf: Shelf[V],
+        keys: Iterable[K],
+        values: dict[K, V | None],
+        load: BatchLoader[K, V] | None,
+        *,
+        anew: bool,
+    ) -> dict[K, tuple[Flight[V], bool]]:
+        """By key the flight that brings it, and whether another began that; what memory has goes into `values`."""
         flights: dict[K, tuple[Flight[V], bool]] = {}
-        for key in dict.fromkeys(keys):
-            text = entity.text(key)
+        missing: dict[str, K] = {}
+        for key in keys:
+            text = shelf.entity.text(key)
             entry = shelf.entries.get(text)
-            if entry is not None and entry.epoch == self._trust.epoch and self._serves(shelf, key, text, entry):
+            if anew:
+                missing[text] = key
+            elif entry is not None and entry.epoch == self._trust.epoch and self._serves(shelf, key, text, entry):
                 values[key] = entry.value
             elif (flight := shelf.flights.get(text)) is not None:
                 flights[key] = flight, True
             else:
                 missing[text] = key
         if missing:
-            started = self._reader.start(shelf, [(key, text) for text, key in missing.items()], Purpose.READ)
+            asked = [(key, text) for text, key in missing.items()]
+            started = self._reader.start(shelf, asked, FORCE if anew else READ, brought=load)
             flights.update((key, (flight, False)) for key, flight in zip(missing.values(), started, strict=True))
-        failures: dict[K, LoadFailed] = {}
-        for key, (flight, joined) in flights.items():
-            answer = await flight.wait()
-            try:
-                values[key] = (
-                    await self.get(entity, key) if answer.again else self._served(shelf, flight, answer, joined=joined)
-                )
-            except LoadFailed as failure:
-                failures[key] = failure
-        found = {key: value for key, value in values.items() if value is not None}
-        if failures:
-            raise SomeFailed(entity.name, found, failures)
-        return found
+        return flights
 
     @overload
     async def refresh(self, entity: Entity[Single, V]) -> V | None: ...
@@ -442,7 +454,7 @@ class Cache:
             else:
                 hits = counts.hit_l1 = counts.hit_l1 + 1
                 if hits > shelf.aged_at:
-                    self._note_age(shelf, entry)
+                    shelf.note_age(entry, self._now())
             due = now >= entry.refresh_at
         elif shelf.policy.stale and entry.value is not None and now < entry.stale_until:
             if now < entry.fresh_until:
@@ -463,11 +475,7 @@ class Cache:
     def _count_stale(self, shelf: Shelf[Any], entry: Entry[Any]) -> None:
         shelf.counts.stale += 1
         if shelf.counts.stale % AGED_OF == 1:
-            self._note_age(shelf, entry)
-
-    def _note_age(self, shelf: Shelf[Any], entry: Entry[Any]) -> None:
-        shelf.aged_at = shelf.counts.hit_l1 + AGED_OF - 1
-        shelf.l1_ages.observe(max(0.0, self._now() - entry.life.created))
+            shelf.note_age(entry, self._now())
 
     def _served(self, shelf: Shelf[V], flight: Flight[V], answer: Answer[V], *, joined: bool) -> V | None:
         counts = shelf.counts

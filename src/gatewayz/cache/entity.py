@@ -116,7 +116,8 @@ class Entity(Struct, Generic[K, V_co], frozen=True, kw_only=True, eq=False):
     `filled_from`: a change in these tables, whoever makes it, invalidates the keys it concerns, which must be texts.
     `is_moving`: its source seldom says the same twice, so that comparing what is kept with it tells nothing.
     `is_secret`: its values are not for who administers the cache: they hold secrets, or what others said in confidence.
-    `is_given`: nobody can load it. What comes up elsewhere is put there by `Cache.keeping`, and read by `Cache.find`.
+    `is_given`: nobody can load it by its key alone. What comes up elsewhere is put there by `Cache.keeping` and read by
+    `Cache.find`; or who asks `Cache.get_many` brings what loads. It is never refreshed by itself.
     """
 
     name: str

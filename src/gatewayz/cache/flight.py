@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from msgspec import Struct
 
-from gatewayz.cache.entity import Entity
+from gatewayz.cache.entity import BatchLoader, Entity
 from gatewayz.cache.errors import LoadFailed, LoadLoop
 
 V = TypeVar("V")
@@ -72,7 +72,7 @@ class Flight(Struct, Generic[V], eq=False):
     more, and its result does not enter memory. `changed`: the order of the last change of its key that Redis told of;
     what was read before that does not enter memory. `last`: what it loads is good enough for those who wait for it,
     whatever was invalidated meanwhile. While `is_held` it has looked nowhere yet, so that an invalidation does not
-    concern it. `keeper`: the task that settles it in any case, if there is one.
+    concern it. `keeper`: the task that settles it in any case, if there is one. `brought`: what loads, by who asks.
 
     What Redis is told: `token`, unique, of its lease on the load. `awaited`: the token of the other worker's load.
     `seen`: the stamp of the value that it is to replace. `floor`: how far its source must have come. `wake`: set while
@@ -94,6 +94,7 @@ class Flight(Struct, Generic[V], eq=False):
     is_held: bool = False
     changed: int = 0
     keeper: asyncio.Task[None] | None = None
+    brought: BatchLoader[Any, V] | None = None
     wake: Callable[[], None] | None = None
     waits_until: float | None = None
     awaits: "tuple[Flight[Any], ...]" = ()
@@ -110,6 +111,10 @@ class Flight(Struct, Generic[V], eq=False):
         if self.wake is not None:
             asyncio.get_running_loop().call_soon(self.wake)
             self.wake = None
+
+    @property
+    def load_many(self) -> BatchLoader[Any, V] | None:
+        return self.brought or self.entity.load_many
 
     @property
     def settled(self) -> bool:

@@ -2,12 +2,12 @@
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
-from gatewayz.cache.entity import Entity, Loaded, NotModified, show_required, show_version
+from gatewayz.cache.entity import BatchLoader, Entity, Loaded, NotModified, show_required, show_version
 from gatewayz.cache.flight import Flight, mark_loading
 
 V = TypeVar("V")
@@ -29,12 +29,14 @@ async def load(
     required: int,
     within: float,
 ) -> list[Outcome[V]]:
-    """One outcome for each flight, all of one entity. A loader's own CancelledError is an error like any other, and so
-    is not to end within so many seconds. `required`: the position that the loaders are shown.
+    """One outcome for each flight, all of one entity, and loaded by one loader where that is brought. A loader's own
+    CancelledError is an error like any other, and so is not to end within so many seconds. `required`: the position
+    that the loaders are shown.
     """
     entity = flights[0].entity
-    if entity.load_many is not None and len(flights) > 1:
-        return await _load_batch(source, entity, flights, required, within)
+    load_many = flights[0].load_many
+    if load_many is not None and (len(flights) > 1 or entity.load is None):
+        return await _load_batch(source, load_many, flights, required, within)
     tasks = [
         _begin(_call(entity, source, flight.key), [flight], version, required)
         for flight, version in zip(flights, versions, strict=True)
@@ -44,9 +46,9 @@ async def load(
 
 
 async def _load_batch(
-    source: object, entity: Entity[Any, V], flights: Sequence[Flight[V]], required: int, within: float
+    source: object, load_many: BatchLoader[Any, V], flights: Sequence[Flight[V]], required: int, within: float
 ) -> list[Outcome[V]]:
-    task = _begin(_call_many(entity, source, [flight.key for flight in flights]), flights, None, required)
+    task = _begin(load_many(source, [flight.key for flight in flights]), flights, None, required)
     await _finish([task], within)
     if (error := _error(task, within)) is not None:
         return [Outcome(error=error) for _ in flights]
@@ -58,12 +60,6 @@ async def _call(entity: Entity[Any, V], source: object, key: object) -> V | Load
     if entity.load is None:
         raise TypeError(f"{entity.name!r} has no loader")
     return await entity.load(source, key)
-
-
-async def _call_many(entity: Entity[Any, V], source: object, keys: Sequence[object]) -> Mapping[object, Any]:
-    if entity.load_many is None:
-        raise TypeError(f"{entity.name!r} has no batch loader")
-    return await entity.load_many(source, keys)
 
 
 def _begin(

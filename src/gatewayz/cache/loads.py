@@ -94,7 +94,9 @@ class Loads:
 
     async def load(self, shelf: Shelf[V], pending: Sequence[Pending[V]]) -> None:
         """Settles the flights, all of one purpose: a refresh only if no other worker is about it."""
-        if shelf.entity.load_many is None and len(pending) > 1:  # each by itself, so that none waits for the slowest
+        if (
+            pending[0].flight.load_many is None and len(pending) > 1
+        ):  # each by itself, so that none waits for the slowest
             async with asyncio.TaskGroup() as together:
                 for each in pending:
                     together.create_task(self.load(shelf, [each]))

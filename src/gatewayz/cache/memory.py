@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gatewayz.cache.cascade import Target
 from gatewayz.cache.codec import Codec, Life
-from gatewayz.cache.counts import AGE_BUCKETS, Counts, Seconds
+from gatewayz.cache.counts import AGE_BUCKETS, AGED_OF, Counts, Seconds
 from gatewayz.cache.entity import Entity, Policy
 from gatewayz.cache.errors import BadEntity, UnknownEntity
 from gatewayz.cache.flight import Flight
@@ -101,6 +101,11 @@ class Shelf(Generic[V]):
         self.l2_ages = Seconds(AGE_BUCKETS)
         self.heard = Heard()
         self.learned = learned
+
+    def note_age(self, entry: Entry[V], now: float) -> None:
+        """Of a hit in memory, at this Unix time. It is owed when `counts.hit_l1` goes above `aged_at`."""
+        self.aged_at = self.counts.hit_l1 + AGED_OF - 1
+        self.l1_ages.observe(max(0.0, now - entry.life.created))
 
     def drop(self, text: str | None, before: float = math.inf) -> tuple[int, int]:
         """Forget one key, or all (None), if created before that Unix time: how many entries and bytes went. Loads under

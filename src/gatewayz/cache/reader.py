@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from gatewayz.cache.changing import Changing
 from gatewayz.cache.clock import Clock
 from gatewayz.cache.codec import unpacked_length
-from gatewayz.cache.entity import Loaded, written
+from gatewayz.cache.entity import BatchLoader, Loaded, written
 from gatewayz.cache.errors import CacheError
 from gatewayz.cache.flight import (
     FORCE,
@@ -86,15 +86,22 @@ class Reader:
         self._counter = count()
 
     def start(
-        self, shelf: Shelf[V], keys: Sequence[tuple[object, str]], purpose: Purpose, *, seen: bytes = b""
+        self,
+        shelf: Shelf[V],
+        keys: Sequence[tuple[object, str]],
+        purpose: Purpose,
+        *,
+        seen: bytes = b"",
+        brought: BatchLoader[Any, V] | None = None,
     ) -> list[Flight[V]]:
         """One flight per (key, text), all under way together: without a task as far as Redis has the answer. A flight
-        that stood there no longer fills memory. `seen`: the stamp of the value that a REFRESH is to replace. Raises
-        BadKey before any has begun.
+        that stood there no longer fills memory. `seen`: the stamp of the value that a REFRESH is to replace. `brought`:
+        what loads. Raises BadKey before any has begun.
         """
         flights = [self._flight(shelf, key, text, purpose) for key, text in keys]
         for flight in flights:
             flight.seen = seen
+            flight.brought = brought
             if former := shelf.flights.get(flight.text):
                 former.alive = False
                 former.rouse()
@@ -286,10 +293,12 @@ class Reader:
         task.add_done_callback(functools.partial(self._landed, shelf, flights))
 
     def refresh_behind(self, shelf: Shelf[Any], key: object, text: str, seen: bytes) -> Flight[Any] | None:
-        """Load anew in the background what has the stamp `seen`, unless that is under way or was tried a moment ago."""
+        """Load anew in the background what has the stamp `seen`, unless that is under way or was tried a moment ago, or
+        nobody can.
+        """
         now = self._monotonic()
         entry = shelf.entries.get(text)
-        if text in shelf.flights or (entry is not None and now < entry.retry_at):
+        if shelf.entity.is_given or text in shelf.flights or (entry is not None and now < entry.retry_at):
             return None
         if entry is not None:
             entry.retry_at = now + REFRESH_AGAIN

@@ -1,13 +1,14 @@
 """A cache that tells each use of it, for who looks for a fault. The plain one does not even ask whether to tell."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from gatewayz.cache.cache import Cache, Found, Keep
+from gatewayz.cache.cache import Cache, Keep
 from gatewayz.cache.entity import Entity, Loaded
 from gatewayz.cache.flight import Answer, Flight, Served
+from gatewayz.cache.lookups import Found
 from gatewayz.cache.memory import Entry, Shelf
 
 K = TypeVar("K")
@@ -46,6 +47,12 @@ class WatchedCache(Cache):
     async def find(self, entity: Entity[K, V], key: K) -> Found[V] | None:
         found = await super().find(entity, key)
         self.tell(Use.MISS if found is None else Use.HIT, entity.name, entity.text(key))
+        return found
+
+    async def find_many(self, entity: Entity[K, V], keys: Iterable[K]) -> dict[K, Found[V]]:
+        found = await super().find_many(entity, keys)
+        for key in found:
+            self.tell(Use.HIT, entity.name, entity.text(key))
         return found
 
     @asynccontextmanager
