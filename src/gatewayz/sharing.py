@@ -13,12 +13,14 @@ from gatewayz.inference.making import Maker
 from gatewayz.inference.replies import Replies
 from gatewayz.inference.service import InferenceService
 from gatewayz.inference.turnstile import Turnstile
+from gatewayz.inference.vectors import VectorReplies
 from gatewayz.responses.fleet import Fleet
 from gatewayz.responses.flights import Flights
+from gatewayz.responses.items import ItemsPlans
 from gatewayz.responses.metrics import ResponsesCollector, ResponsesCounts
 from gatewayz.responses.plan import Plans
 from gatewayz.responses.records import Record
-from gatewayz.responses.repository import CHAT
+from gatewayz.responses.repository import CHAT, EMBED
 from gatewayz.responses.wakes import Wakes
 
 _JOINABLE = 4
@@ -30,10 +32,14 @@ _LISTEN_AGAIN = 0.5
 
 @dataclass(frozen=True)
 class Sharing:
-    """`plans` and `replies` are for requests, `works` for the background, `collector` is for the metrics."""
+    """`plans` and `replies` are for requests for chats, `items` and `vectors` for those for vectors, `works` for the
+    background, `collector` is for the metrics.
+    """
 
     plans: Plans
     replies: Replies
+    items: ItemsPlans
+    vectors: VectorReplies
     flights: Flights
     works: dict[str, tuple[Work, float]]
     collector: Collector
@@ -55,5 +61,12 @@ def sharing(parts: Parts, turnstile: Turnstile, inference: InferenceService) -> 
     maker = Maker(inference, cache, fleet, counts, clock, most_bytes=config.max_bytes)
     replies = Replies(inference, turnstile, cache, maker, flights, counts, clock, wait=config.wait)
     rng = random.Random()  # noqa: S311  which of several answers one gets is no secret
-    plans = Plans(parts.response_keys, config, ttl=cache.stats().entities[CHAT.name].fresh_seconds, rng=rng)
-    return Sharing(plans, replies, flights, works, ResponsesCollector(counts, lambda: flights.under_way))
+    stats = cache.stats().entities
+    plans = Plans(parts.response_keys, config, ttl=stats[CHAT.name].fresh_seconds, rng=rng)
+    items = ItemsPlans(parts.response_keys, config, ttl=stats[EMBED.name].fresh_seconds)
+    vectors = VectorReplies(
+        inference, turnstile, cache, counts, clock, wait=config.wait, most_bytes=config.max_bytes
+    )  # fmt: skip
+    return Sharing(
+        plans, replies, items, vectors, flights, works, ResponsesCollector(counts, lambda: flights.under_way)
+    )

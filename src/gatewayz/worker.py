@@ -26,6 +26,7 @@ from gatewayz.api.catalog_health import CatalogHealth
 from gatewayz.api.client_address import ClientAddresses
 from gatewayz.api.control_plane import control_plane
 from gatewayz.api.draining import Drain
+from gatewayz.api.embeddings_app import EmbeddingsApp
 from gatewayz.api.health import Check, LiveApp
 from gatewayz.api.inference_app import ChatApp
 from gatewayz.api.plain_app import PlainApp
@@ -120,6 +121,7 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
     )  # fmt: skip
     shared = sharing(parts, pay.turnstile, inference)
     stack.push_async_callback(lambda: shared.flights.close(within=drain.left))
+    stack.push_async_callback(lambda: shared.vectors.close(within=drain.left))
     await stack.enter_async_context(background(shared.works))
     enabled = [slug for slug, each in spoken.items() if each.enabled]
     routes = catalog_routes(frozenset(enabled))
@@ -165,6 +167,7 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
         [
             ChatApp(asking, at_once, shared.replies, shared.plans),
             SurfaceApp(asking, shared.replies, shared.plans),
+            EmbeddingsApp(asking, shared.vectors, shared.items),
             PlainApp(asking, inference),
             LiveApp(),
             CatalogApp(parts.catalog, routes, CatalogHealth(parts.cache), is_cached=parts.settings.cache.enabled),

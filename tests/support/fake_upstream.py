@@ -4,14 +4,17 @@ The path before /chat/completions, /completions or /embeddings names what it doe
 gives an answer, `/400` … `/503` an error in OpenAI's form, `/quotes-key` a 401 that repeats the key it was shown
 (`/quotes-key-400` a 400), `/held` sends what the test puts into `chunks`, `/silent` never answers, `/breaks` drops the
 connection after the headers, `/cut` after the first chunk, `/paused` streams its first event and the others once the
-test sets `may_go_on`. `/429-7` says to come again in 7 seconds, `/no-quota` that the account is used up. `by_key` goes
-before: what it does when it is shown that key.
+test sets `may_go_on`, and `/waits` does then what its path is to do by then. Of vectors `/shuffled` gives them in
+another order, `/short` one less, `/twice` one number twice, and `/no-bad` none to who asks for that of `bad`. `/429-7`
+says to come again in 7 seconds, `/no-quota` that the account is used up. `by_key` goes before: what it does when it is
+shown that key.
 """
 
 import asyncio
 import base64
 import json
 import struct
+import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -35,7 +38,6 @@ def event(content: str) -> bytes:
 
 DONE = b"data: [DONE]\n\n"
 USAGE = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-VECTOR = base64.b64encode(struct.pack("<2f", 0.25, 0.5)).decode()
 USED = b"data: " + json.dumps({"object": "chat.completion.chunk", "choices": [], "usage": USAGE}).encode() + b"\n\n"
 
 
@@ -76,6 +78,12 @@ class FakeUpstream:
         path = request.match_info["behaviour"]
         key = request.headers.get("Authorization", "").removeprefix("Bearer ")
         behaviour = self.by_key.get(key) or self.behaviours.get(path, path)
+        if behaviour == "waits":
+            self.has_request.set()
+            await self.may_go_on.wait()
+            behaviour = self.behaviours.get(path, path)
+        if behaviour == "no-bad" and "bad" in body["input"]:
+            behaviour = "400"
         if (error := _error_of(behaviour, request.headers.get("Authorization"))) is not None:
             return error
         if behaviour in {"breaks", "cut"}:
@@ -84,6 +92,8 @@ class FakeUpstream:
             return await self._pause(request)
         if behaviour in {"held", "silent"}:
             return await self._hold(request, behaviour)
+        if request.match_info["endpoint"] == "embeddings":
+            return _embed(body, behaviour)
         return await _ANSWERS[request.match_info["endpoint"]](request, body)
 
     async def _hold(self, request: web.Request, behaviour: str) -> web.StreamResponse:
@@ -173,17 +183,35 @@ async def _complete(request: web.Request, body: Mapping[str, Any]) -> web.Stream
     return web.json_response({**form, "usage": USAGE})
 
 
-async def _embed(_request: web.Request, body: Mapping[str, Any]) -> web.StreamResponse:
-    """A vector for each text, and two tokens of each. Without usage where the texts ask for that."""
-    texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
-    data = [
-        {"object": "embedding", "index": index, "embedding": [float(index), 0.5] if form != "base64" else VECTOR}
-        for form in [body.get("encoding_format")]
-        for index in range(len(texts))
+def vector_of(text: object) -> list[float]:
+    """Of a text, or its tokens: another one for each, of numbers that 32 bits hold."""
+    return [zlib.crc32(json.dumps(text).encode()) % 4096 / 4, 0.5]
+
+
+def _embed(body: Mapping[str, Any], behaviour: str) -> web.StreamResponse:
+    """A vector for each text, and two tokens of each. Without usage where the texts ask for that, and with much beside
+    the vector where its text is `large`.
+    """
+    given = body["input"]
+    texts = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
+    data: list[dict[str, Any]] = [
+        {"object": "embedding", "index": index, "embedding": _written(vector_of(text), body.get("encoding_format"))}
+        | ({"note": "x" * 2048} if text == "large" else {})
+        for index, text in enumerate(texts)
     ]
+    if behaviour == "shuffled":
+        data = data[1::2] + data[::-2]
+    elif behaviour == "short":
+        del data[0]
+    elif behaviour == "twice":
+        data[-1]["index"] = 0
     tokens = 2 * len(texts)
     usage = {} if "no usage" in texts else {"usage": {"prompt_tokens": tokens, "total_tokens": tokens}}
     return web.json_response({"object": "list", "data": data, "model": body["model"], **usage})
 
 
-_ANSWERS = {"chat/completions": _answer, "completions": _complete, "embeddings": _embed}
+def _written(vector: list[float], form: str | None) -> list[float] | str:
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode() if form == "base64" else vector
+
+
+_ANSWERS = {"chat/completions": _answer, "completions": _complete}

@@ -6,13 +6,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from openai.types import embedding_create_params
 from openai.types.chat import completion_create_params
 
 from gatewayz.core.ids import AccountId, ApiKeyId
 from gatewayz.inference import model
 from gatewayz.responses.canonical import NoCanonicalForm, canonical, decoded
 from gatewayz.responses.config import ResponsesConfig
-from gatewayz.responses.fields import FIELDS, OPENAI
+from gatewayz.responses.fields import FIELDS, OPENAI, OPENAI_VECTORS, VECTORS
 from gatewayz.responses.key import ResponseKeys, Sharing, Tenant
 from gatewayz.responses.plan import Plans
 from gatewayz.responses.reasons import Reason
@@ -37,6 +38,11 @@ def test_every_field_that_the_official_sdk_can_send_has_a_class() -> None:
         *params.CompletionCreateParamsNonStreaming.__annotations__,
     }
     assert sent == set(OPENAI)
+
+
+def test_every_field_that_the_official_sdk_can_send_for_vectors_has_a_class() -> None:
+    assert set(embedding_create_params.EmbeddingCreateParams.__annotations__) == set(OPENAI_VECTORS)
+    assert {field.encode_name for field in msgspec.structs.fields(model._ReadEmbedding)} <= set(VECTORS)
 
 
 def test_every_field_that_the_gateway_reads_of_a_request_has_a_class() -> None:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from gatewayz.api.catalog import CatalogRoute
+from gatewayz.api.embeddings_app import EMBEDDINGS_PATH
 from gatewayz.api.error_forms import MESSAGES, RESPONSES
 from gatewayz.api.health import LIVE_PATH
 from gatewayz.api.inference_app import CHAT_PATH
 from gatewayz.api.parameters import Parameter
-from gatewayz.api.plain_app import COMPLETIONS_PATH, EMBEDDINGS_PATH
+from gatewayz.api.plain_app import COMPLETIONS_PATH
 
 ERROR: dict[str, Any] = {
     "description": "An error in OpenAI's form; `param` names the field to blame.",

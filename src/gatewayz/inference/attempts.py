@@ -141,6 +141,7 @@ class Attempts:
             is_streaming=request.is_streaming,
             most_output=way.offer.max_output_tokens,
             endpoint=request.endpoint,
+            prompts=request.prompts,
         )
         began, standing = self._clock.monotonic(), self._standings.of(way)
         try:

@@ -9,6 +9,7 @@ from gatewayz.core.errors import InvalidRequest
 from gatewayz.core.unreadable import UNREADABLE
 from gatewayz.providers.dialects.chat import Endpoint
 from gatewayz.responses.canonical import NoCanonicalForm, decoded
+from gatewayz.responses.items import items_of
 
 OWN_FIELDS = ("provider", "models", "cache")
 """Of a request's body they are for the gateway: no provider is sent them."""
@@ -68,14 +69,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
 
 def parse_chat_request(body: bytes) -> ChatRequest:
     """Raises InvalidRequest that names the field."""
-    try:
-        values = decoded(body)
-        read, fields = msgspec.convert(values, _ReadChat), msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except NoCanonicalForm:
-        values = None
-        read, fields = _read(body, _ReadChat, "a chat request")
-    except UNREADABLE as error:
-        raise _refusal(error, "a chat request") from error
+    read, fields, values = _read_whole(body, _ReadChat, "a chat request")
     if not read.messages:
         raise InvalidRequest("'messages' must hold at least one message", param="messages")
     return ChatRequest(
@@ -102,12 +96,13 @@ def parse_completion_request(body: bytes) -> ChatRequest:
 
 def parse_embedding_request(body: bytes) -> ChatRequest:
     """Raises InvalidRequest that names the field."""
-    read, fields = _read(body, _ReadEmbedding, "an embedding request")
+    read, fields, values = _read_whole(body, _ReadEmbedding, "an embedding request")
     return ChatRequest(
         model=read.model,
         is_streaming=False,
         shows_usage=False,
         body=fields,
+        values=values,
         endpoint=Endpoint.EMBEDDINGS,
         prompts=_number_of(read.input, "input"),
     )
@@ -116,6 +111,20 @@ def parse_embedding_request(body: bytes) -> ChatRequest:
 def _read(body: bytes, kind: type[Read], what: str) -> tuple[Read, dict[str, msgspec.Raw]]:
     try:
         return msgspec.json.decode(body, type=kind), msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except UNREADABLE as error:
+        raise _refusal(error, what) from error
+
+
+def _read_whole(
+    body: bytes, kind: type[Read], what: str
+) -> tuple[Read, dict[str, msgspec.Raw], dict[str, Any] | None]:  # fmt: skip
+    """With all values, where they can be told in one way only."""
+    try:
+        values = decoded(body)
+        return msgspec.convert(values, kind), msgspec.json.decode(body, type=dict[str, msgspec.Raw]), values
+    except NoCanonicalForm:
+        read, fields = _read(body, kind, what)
+        return read, fields, None
     except UNREADABLE as error:
         raise _refusal(error, what) from error
 
@@ -133,12 +142,9 @@ def _shows_usage(options: _StreamOptions | None) -> bool:
 
 
 def _number_of(texts: str | list[Any], field: str) -> int:
-    """One text, or one as numbers of its tokens, or a list of either."""
-    if isinstance(texts, str):
-        return 1
-    if not texts:
+    if texts == []:
         raise InvalidRequest(f"{field!r} must hold at least one text", param=field)
-    return 1 if isinstance(texts[0], int) else len(texts)
+    return len(items_of(texts))
 
 
 def _missing_field(message: str) -> str | None:

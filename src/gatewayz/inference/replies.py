@@ -13,10 +13,9 @@ from gatewayz.core.clock import Clock
 from gatewayz.core.course import Course, course, follow
 from gatewayz.core.errors import ProviderFailed, Unavailable
 from gatewayz.credits.recalls import Recall
-from gatewayz.inference.estimate import Estimate
 from gatewayz.inference.making import Maker
-from gatewayz.inference.service import Call, InferenceService, Served
-from gatewayz.inference.turnstile import Pass, Turnstile, Wanted
+from gatewayz.inference.service import Call, InferenceService, Served, wanting_nothing
+from gatewayz.inference.turnstile import Pass, Turnstile
 from gatewayz.limits.model import Admitted
 from gatewayz.responses import status
 from gatewayz.responses.answer import CachedAnswer
@@ -32,7 +31,6 @@ from gatewayz.responses.status import Note
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
-_NOTHING = Estimate(0, 0, 0, 0)
 _TRIES = 8
 """How often another's answer may fail for a reason of that other's own before one is told so."""
 
@@ -140,7 +138,7 @@ class Replies:
 
     async def at_once(self, call: Call, entry: CachedAnswer) -> Reply:
         """What is at hand, for who may have it: with nothing to wait for but the limits. Raises RateLimited."""
-        wanted = _free(call)
+        wanted = wanting_nothing(call)
         let_in = await self._turnstile.admit(wanted)
         reply = self._recalled(call, entry, status.hit(entry, self._clock.now(), "L1"), let_in)
         self._turnstile.settle(wanted, let_in, 0.0)
@@ -237,8 +235,7 @@ class Replies:
         self._counts.requests[note.word, note.detail] += 1
 
     async def _let_in_free(self, call: Call, stack: AsyncExitStack) -> Pass:
-        """Who needs nobody to work for him counts against the limits on requests, and pays nothing."""
-        return await stack.enter_async_context(self._turnstile.passed(_free(call)))
+        return await stack.enter_async_context(self._turnstile.passed(wanting_nothing(call)))
 
     async def _direct(self, call: Call, plan: Plan, stack: AsyncExitStack) -> Reply:
         """As if there were no cache."""
@@ -320,7 +317,7 @@ class Replies:
         """The answer as it came, for who caused it."""
         assert isinstance(begun.admitted, Admitted)  # noqa: S101  as its maker says
         call, plan = asked.call, asked.plan
-        fwd = _FORWARDED.get(asked.reason, "miss")
+        fwd = FORWARDED.get(asked.reason, "miss")
         answer: bytes | AsyncIterator[bytes]
         if call.request.is_streaming:
             answer = self._live(asked, flight, place)
@@ -389,16 +386,5 @@ class Replies:
         return rest
 
 
-def _free(call: Call) -> Wanted:
-    return Wanted(
-        caller=call.caller,
-        generation=call.generation,
-        model=call.request.model,
-        offers=(),
-        estimate=_NOTHING,
-        is_streaming=call.request.is_streaming,
-    )
-
-
-_FORWARDED = {Reason.NO_CACHE: "request", Reason.TOO_OLD: "stale"}
+FORWARDED = {Reason.NO_CACHE: "request", Reason.TOO_OLD: "stale"}
 """Why it went on to a provider, as RFC 9211 has it."""

@@ -11,7 +11,7 @@ from gatewayz.catalog.model import Offer
 from gatewayz.core.clock import Clock
 from gatewayz.core.course import awaited
 from gatewayz.inference.attempts import Attempts, Opened
-from gatewayz.inference.estimate import estimate
+from gatewayz.inference.estimate import Estimate, estimate
 from gatewayz.inference.metering import Usage, metered_stream, metered_whole
 from gatewayz.inference.model import ChatRequest
 from gatewayz.inference.preferences import NONE, Preferences
@@ -30,6 +30,21 @@ class Call(Struct, frozen=True, kw_only=True):
     request: ChatRequest
     body: bytes
     preferences: Preferences = NONE
+
+
+_NOTHING = Estimate(0, 0, 0, 0)
+
+
+def wanting_nothing(call: Call) -> Wanted:
+    """Who needs nobody to work for him counts against the limits on requests, and pays nothing."""
+    return Wanted(
+        caller=call.caller,
+        generation=call.generation,
+        model=call.request.model,
+        offers=(),
+        estimate=_NOTHING,
+        is_streaming=call.request.is_streaming,
+    )
 
 
 class Served(Struct, frozen=True):

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gatewayz.responses.fields import FIELDS
+from gatewayz.responses.fields import FIELDS, Field
 
 _BOUND, _OLD_BOUND = "max_completion_tokens", "max_tokens"
 _EXACT = 2**53
@@ -38,23 +38,28 @@ def decoded(body: bytes) -> Any:  # noqa: ANN401  any JSON
     return _decode(body)
 
 
-def canonical(fields: Mapping[str, Any]) -> bytes:
-    """Of a request as `decoded` gives it. Raises NoCanonicalForm."""
+def canonical(fields: Mapping[str, Any], table: Mapping[str, Field] = FIELDS) -> bytes:
+    """Of a request as `decoded` gives it, whose fields are in the table. Raises NoCanonicalForm."""
     kept = {}
     for name, value in fields.items():
         if value is None:
             continue
         if name == _OLD_BOUND and fields.get(_BOUND) is None:
             name = _BOUND  # noqa: PLW2901  the same by its former name
-        field = FIELDS.get(name)
+        field = table.get(name)
         if field is None:
             kept[name] = value
         elif field.is_key:
             said = _spelled(name, value)
             if not _is_said_by_silence(said, field.same_as_absent):
                 kept[name] = said
+    return written(kept)
+
+
+def written(value: Any) -> bytes:  # noqa: ANN401  any JSON
+    """The one text of a value. Raises NoCanonicalForm."""
     try:
-        return _encode(kept)
+        return _encode(value)
     except (UnicodeEncodeError, RecursionError) as error:
         raise NoCanonicalForm(f"the request has no canonical form: {error}") from error
 

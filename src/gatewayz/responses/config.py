@@ -1,4 +1,6 @@
-"""Settings of the response cache. How long an answer is good for is the entity's: GATEWAYZ_CACHE__TTL__CHAT."""
+"""Settings of the response cache. How long an answer is good for is the entity's: GATEWAYZ_CACHE__TTL__CHAT, and for a
+vector GATEWAYZ_CACHE__TTL__EMBED.
+"""
 
 from pydantic import BaseModel, Field
 
@@ -6,7 +8,9 @@ from gatewayz.responses.key import Sharing
 
 
 class ResponsesConfig(BaseModel):
-    enabled: bool = Field(True, description="Whether answers to chat requests are kept, and shared while they come.")
+    enabled: bool = Field(
+        True, description="Whether answers to chat requests, and vectors, are kept, and shared while they come."
+    )
     sharing: Sharing = Field(
         Sharing.ACCOUNT,
         description="Who may read what a request brought: all keys of its account, or its key alone.",

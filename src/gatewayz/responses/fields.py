@@ -1,6 +1,6 @@
-"""Every documented field of a chat completion request, and whether it can change the answer.
+"""Every documented field of a request for a chat completion, or for vectors, and whether it can change the answer.
 
-What is not in this table may change the answer, and goes into the key as it came.
+What is not in its table may change the answer, and goes into the key as it came.
 """
 
 from collections.abc import Mapping
@@ -94,3 +94,15 @@ OURS: Mapping[str, Field] = {
 }
 
 FIELDS: Mapping[str, Field] = {**OPENAI, **EXTENSIONS, **OURS}
+
+OPENAI_VECTORS: Mapping[str, Field] = {
+    "model": _KEY,
+    "dimensions": _KEY,
+    # Decimals and 32-bit floats name one vector by different numbers: neither can be made of the other exactly.
+    "encoding_format": Field(same_as_absent=("float",)),
+    # Each of its items has a key of its own.
+    "input": _NO_KEY,
+    "user": _NO_KEY,
+}
+
+VECTORS: Mapping[str, Field] = {**OPENAI_VECTORS, **OURS}

@@ -1,6 +1,7 @@
 """Under what an answer is kept: nobody without the installation's secret can tell of which request it is."""
 
 import hmac
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
@@ -35,12 +36,27 @@ class ResponseKeys:
 
     def of(self, tenant: Tenant, canonical: bytes, *, namespace: str = "", bucket: int = 0) -> str:
         """The key of a request's answer, `scope:digest`. `namespace` and `bucket` set apart what would be one entry."""
-        scope = f"key-{tenant.key_id}" if self._sharing is Sharing.KEY else f"account-{tenant.account_id}"
-        head = msgspec.json.encode([VERSION, scope, namespace, bucket])
-        digest = self._keyed.copy()
-        digest.update(head)
-        digest.update(canonical)
+        scope, digest = self._begun(tenant, canonical, namespace, bucket)
         return f"{scope}:{digest.hexdigest()}"
+
+    def of_each(
+        self, tenant: Tenant, canonical: bytes, items: Iterable[bytes], *, namespace: str = ""
+    ) -> tuple[str, ...]:  # fmt: skip
+        """The keys of what is answered item by item. `canonical`: what the items have in common."""
+        scope, begun = self._begun(tenant, canonical, namespace, 0)
+        keys = []
+        for item in items:
+            digest = begun.copy()
+            digest.update(item)
+            keys.append(f"{scope}:{digest.hexdigest()}")
+        return tuple(keys)
+
+    def _begun(self, tenant: Tenant, canonical: bytes, namespace: str, bucket: int) -> tuple[str, hmac.HMAC]:
+        scope = f"key-{tenant.key_id}" if self._sharing is Sharing.KEY else f"account-{tenant.account_id}"
+        digest = self._keyed.copy()
+        digest.update(msgspec.json.encode([VERSION, scope, namespace, bucket]))
+        digest.update(canonical)
+        return scope, digest
 
     def __repr__(self) -> str:
         return f"ResponseKeys(…, {self._sharing!r})"

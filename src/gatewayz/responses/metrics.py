@@ -31,7 +31,9 @@ class ResponsesCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         counts = self._counts
         requests = CounterMetricFamily(
-            "gatewayz_responses", "Chat requests by how the cache answered them, and why.", labels=["result", "detail"]
+            "gatewayz_responses",
+            "Requests for chats and vectors by how the cache answered them, and why.",
+            labels=["result", "detail"],
         )
         for (word, detail), count in counts.requests.items():
             requests.add_metric([word, detail], count)

@@ -4,11 +4,10 @@ import math
 import random
 from collections.abc import Iterable
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import Struct
 
-from gatewayz.responses.answer import CachedAnswer
 from gatewayz.responses.canonical import NoCanonicalForm, canonical
 from gatewayz.responses.config import ResponsesConfig
 from gatewayz.responses.controls import DEFAULT, Controls, controls_of
@@ -52,11 +51,8 @@ class Plans:
         if fields is None:
             return Plan(controls=controls_of(headers, None), why_not=Reason.UNREADABLE)
         controls = controls_of(headers, fields.get("cache"))
-        if not self._config.enabled:
-            return Plan(controls=controls, why_not=Reason.DISABLED)
-        if not controls.may_read and not controls.may_store:
-            return Plan(controls=controls, why_not=Reason.NO_STORE)
-        why_not = why_not_looked_up(fields, controls, most_temperature=self._config.max_temperature)
+        why_not = why_not_at_all(self._config, controls)
+        why_not = why_not or why_not_looked_up(fields, controls, most_temperature=self._config.max_temperature)
         if why_not is not None:
             return Plan(controls=controls, why_not=why_not)
         try:
@@ -74,6 +70,22 @@ class Plans:
         )
 
 
+def why_not_at_all(config: ResponsesConfig, controls: Controls) -> Reason | None:
+    """Why a request has nothing to do with the cache, whatever it asks for."""
+    if not config.enabled:
+        return Reason.DISABLED
+    return None if controls.may_read or controls.may_store else Reason.NO_STORE
+
+
+class Dated(Protocol):
+    """What is kept. Seconds: since when (Unix), and for how long it is good."""
+
+    @property
+    def created(self) -> float: ...
+    @property
+    def ttl(self) -> float: ...
+
+
 class Use(Enum):
     """`IF_ERROR`: only where nobody else answers. `NONE`: not at all."""
 
@@ -83,7 +95,7 @@ class Use(Enum):
     NONE = "none"
 
 
-def use_of(entry: CachedAnswer, controls: Controls, now: float) -> Use:
+def use_of(entry: Dated, controls: Controls, now: float) -> Use:
     """What the caller lets us do with an answer of this age."""
     late = now - entry.created - min(entry.ttl, math.inf if controls.max_age is None else controls.max_age)
     if late <= 0:

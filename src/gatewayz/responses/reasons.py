@@ -11,6 +11,8 @@ class Reason(StrEnum):
     TEMPERATURE = "temperature"
     LIVE_DATA = "live-data"
     AUDIO = "audio"
+    READ_TOGETHER = "read-together"
+    FALLBACKS = "fallbacks"
     UNREADABLE = "unreadable"
     # It was looked up, and there is none that will do.
     ABSENT = "absent"
@@ -25,6 +27,7 @@ class Reason(StrEnum):
     EMPTY = "empty"
     OTHER_MODEL = "other-model"
     TOO_LARGE = "too-large"
+    PURGED = "purged"
     UNKNOWN_FORM = "unknown-form"
 
 

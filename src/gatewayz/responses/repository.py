@@ -5,6 +5,7 @@ from typing import Any
 from gatewayz.cache.entity import Entity, Policy
 from gatewayz.responses.answer import CachedAnswer
 from gatewayz.responses.key import Tenant
+from gatewayz.responses.vector import Vector
 
 CHAT: Entity[str, CachedAnswer] = Entity(
     name="chat",
@@ -15,7 +16,16 @@ CHAT: Entity[str, CachedAnswer] = Entity(
     is_given=True,
 )
 
-ENTITIES: tuple[Entity[Any, Any], ...] = (CHAT,)
+EMBED: Entity[str, Vector] = Entity(
+    name="embed",
+    value=Vector,
+    policy=Policy(fresh=86_400, load_within=600),
+    tags=CHAT.tags,
+    is_given=True,
+)
+"""One of each text. Attempts at providers have deadlines of their own, so that a load ends."""
+
+ENTITIES: tuple[Entity[Any, Any], ...] = (CHAT, EMBED)
 
 
 def tags_of(tenant: Tenant, model: str, custom: tuple[str, ...]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ class Endpoint(StrEnum):
 
 class ChatAttempt(Struct, frozen=True, kw_only=True):
     """One request to one provider. `body` holds the caller's fields as they came, each still encoded. `most_output`:
-    the tokens that an answer of the model may have, None where nobody knows.
+    the tokens that an answer of the model may have, None where nobody knows. `prompts`: how many texts there are.
     """
 
     provider: Provider
@@ -33,6 +33,7 @@ class ChatAttempt(Struct, frozen=True, kw_only=True):
     is_streaming: bool
     most_output: int | None = None
     endpoint: Endpoint = Endpoint.CHAT
+    prompts: int = 1
 
     def decoded(self, field: str) -> Any:  # noqa: ANN401  any JSON
         """The value of one field, None if it was not sent."""

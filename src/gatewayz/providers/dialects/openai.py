@@ -8,9 +8,10 @@ import aiohttp
 from msgspec import Struct
 
 from gatewayz.core.errors import GatewayzError
-from gatewayz.providers.dialects.chat import ChatAnswer, ChatAttempt
+from gatewayz.providers.dialects.chat import ChatAnswer, ChatAttempt, Endpoint
 from gatewayz.providers.dialects.fault import blamed, error_in, failed
 from gatewayz.providers.dialects.upstream import posted, received, resumed, whole_body
+from gatewayz.providers.dialects.vectors import NoVectors, vectors_in
 
 # The provider found fault with the request itself; everybody else would too.
 _CALLERS_FAULT = (400, 413, 415, 422)
@@ -35,12 +36,23 @@ async def _begun(attempt: ChatAttempt, response: aiohttp.ClientResponse) -> Asyn
     Until then whatever breaks is this attempt's failure, and the next provider may be tried.
     """
     if not attempt.is_streaming:
-        return resumed(await whole_body(attempt, response))
+        body = await whole_body(attempt, response)
+        if attempt.endpoint is Endpoint.EMBEDDINGS:
+            _check_vectors(attempt, body)
+        return resumed(body)
     chunks = received(attempt, response)
     first = await anext(chunks, b"")
     if not first:
         raise failed(attempt, "ended its answer before the first byte")
     return resumed(first, chunks)
+
+
+def _check_vectors(attempt: ChatAttempt, body: bytes) -> None:
+    """One missing, and all that follow it would stand for other texts than their own."""
+    try:
+        vectors_in(body, attempt.prompts)
+    except NoVectors as error:
+        raise failed(attempt, str(error)) from error
 
 
 def _fault(attempt: ChatAttempt, status: int, body: bytes) -> GatewayzError:
