@@ -32,6 +32,7 @@ from gatewayz.api.inference_app import ChatApp
 from gatewayz.api.plain_app import PlainApp
 from gatewayz.api.routes import ControlParts, control_routers
 from gatewayz.api.surface_app import SurfaceApp
+from gatewayz.api.tokens_app import TokensApp
 from gatewayz.app import ELECTION_PAUSE, Parts, assembled
 from gatewayz.cache.errors import LoadFailed
 from gatewayz.cache.samples import Violation
@@ -52,6 +53,7 @@ from gatewayz.inference.metrics import AttemptsCollector
 from gatewayz.inference.routing import Router
 from gatewayz.inference.service import InferenceService
 from gatewayz.inference.standing import Standing, Standings
+from gatewayz.inference.token_counts import TokenCounts
 from gatewayz.measuring import measuring
 from gatewayz.paying import Paying, paying
 from gatewayz.providers.config import ConfiguredProvider
@@ -168,6 +170,7 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
             ChatApp(asking, at_once, shared.replies, shared.plans),
             SurfaceApp(asking, shared.replies, shared.plans),
             EmbeddingsApp(asking, shared.vectors, shared.items),
+            TokensApp(asking, TokenCounts(router, pay.turnstile, attempts, parts.provider_keys)),
             PlainApp(asking, inference),
             LiveApp(),
             CatalogApp(parts.catalog, routes, CatalogHealth(parts.cache), is_cached=parts.settings.cache.enabled),

@@ -34,7 +34,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 ERROR_FIELDS = {"message", "type", "param", "code"}
-OTHER_ERROR_FIELDS = {"/v1/messages": {"message", "type"}}
+OTHER_ERROR_FIELDS = {path: {"message", "type"} for path in ("/v1/messages", "/v1/messages/count_tokens")}
 """By path: where errors are in the form of another."""
 
 

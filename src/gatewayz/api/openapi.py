@@ -10,6 +10,7 @@ from gatewayz.api.health import LIVE_PATH
 from gatewayz.api.inference_app import CHAT_PATH
 from gatewayz.api.parameters import Parameter
 from gatewayz.api.plain_app import COMPLETIONS_PATH
+from gatewayz.api.tokens_app import TOKENS_PATH
 
 ERROR: dict[str, Any] = {
     "description": "An error in OpenAI's form; `param` names the field to blame.",
@@ -70,6 +71,11 @@ _INFERENCE: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"messages": {"type": "array", "minItems": 1, "items": {"type": "object"}}, "max_tokens": {"type": "integer"}},
         _STREAM,
     ),
+    TOKENS_PATH: (
+        "Count the tokens of a message in Anthropic's form, free of charge; an estimate is marked as one.",
+        {"messages": {"type": "array", "minItems": 1, "items": {"type": "object"}}},
+        {},
+    ),
     RESPONSES: (
         "Create a response in the form of OpenAI's Responses, whole or as a stream. Nothing is stored.",
         {"input": {"oneOf": [{"type": "string"}, {"type": "array", "minItems": 1}]}},
@@ -121,7 +127,7 @@ def query_parameter(parameter: Parameter) -> dict[str, Any]:
 
 def _inference_operation(path: str) -> dict[str, Any]:
     summary, wanted, others = _INFERENCE[path]
-    error = ANTHROPICS_ERROR if path == MESSAGES else ERROR
+    error = ANTHROPICS_ERROR if path.startswith(MESSAGES) else ERROR
     properties = {"model": {"type": "string"}, **wanted, **others}
     body = {"type": "object", "required": ["model", *wanted], "properties": properties}
     return {

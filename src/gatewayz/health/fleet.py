@@ -68,8 +68,8 @@ class FleetHealth:
         for seen in self._both(provider, name):
             seen.began(seconds, is_stream=is_stream, is_slow=is_slow)
 
-    def refused(self, provider: str, name: str) -> None:
-        """It found fault with the request: who does that is well."""
+    def spoke(self, provider: str, name: str) -> None:
+        """It is well, and how long it took tells nothing: it found fault with the request, or counted tokens."""
         for seen in self._both(provider, name):
             seen.requests += 1
 

@@ -21,7 +21,7 @@ from gatewayz.inference.model import ChatRequest
 from gatewayz.inference.retry_budget import RetryBudget, RetryBudgets
 from gatewayz.inference.standing import Standings, Way
 from gatewayz.providers.config import ConfiguredProvider
-from gatewayz.providers.dialects.chat import ChatAnswer, ChatAttempt, ChatDialect
+from gatewayz.providers.dialects.chat import ChatAnswer, ChatAttempt, ChatDialect, Endpoint
 
 log = structlog.get_logger("gatewayz.inference")
 
@@ -143,19 +143,26 @@ class Attempts:
             endpoint=request.endpoint,
             prompts=request.prompts,
         )
-        began, standing = self._clock.monotonic(), self._standings.of(way)
+        began, health = self._clock.monotonic(), self._standings.of(way).health
         try:
             with attempting(way.offer.provider, way.offer.id):
                 answer = await stack.enter_async_context(self._dialects[configured.provider.dialect].chat(attempt))
         except InvalidRequest:
-            if standing.health is not None:
-                standing.health.refused(way.account, way.name)
+            if health is not None:
+                health.spoke(way.account, way.name)
             raise
-        seconds = self._clock.monotonic() - began
+        self._began(request, way, self._clock.monotonic() - began)
+        return answer
+
+    def _began(self, request: ChatRequest, way: Way, seconds: float) -> None:
+        standing = self._standings.of(way)
+        if request.endpoint is Endpoint.TOKENS:  # which says nothing of how long a chat takes
+            if standing.health is not None:
+                standing.health.spoke(way.account, way.name)
+            return
         standing.scores.began(way.name, seconds)
         if standing.health is not None:
             standing.health.answered(way.account, way.name, seconds, is_stream=request.is_streaming)
-        return answer
 
     async def _enter(self, way: Way) -> _Entered | None:
         """None where the offer, or its provider, is left alone. Raises OwnKeyRefused where the caller's own key is."""

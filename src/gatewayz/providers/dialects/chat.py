@@ -14,11 +14,14 @@ from gatewayz.providers.model import Provider
 
 
 class Endpoint(StrEnum):
-    """What is asked for: the path after the base URL of a provider that speaks OpenAI's form."""
+    """What is asked for: the path after the base URL of a provider that speaks OpenAI's form. TOKENS, which has no
+    place there: of how many tokens a chat's prompt is, told in Anthropic's form.
+    """
 
     CHAT = "/chat/completions"
     COMPLETIONS = "/completions"
     EMBEDDINGS = "/embeddings"
+    TOKENS = "/messages/count_tokens"
 
 
 class ChatAttempt(Struct, frozen=True, kw_only=True):

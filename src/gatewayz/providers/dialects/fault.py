@@ -71,6 +71,11 @@ def check_is_chat(attempt: ChatAttempt) -> None:
         raise not_supported(attempt, "model", "answers chats only", "use POST /v1/chat/completions")
 
 
+def counts_no_tokens(attempt: ChatAttempt, why: str = "counts no tokens") -> NotSupported:
+    """Of a provider that cannot say how many there are, or does not now: which says nothing of its chats."""
+    return not_supported(attempt, "model", why, "send the request itself")
+
+
 def _message(attempt: ChatAttempt, what: str, reason: str) -> str:
     told = f": {reason[:_LONGEST_REASON]}" if reason else ""
     message = f"the provider {attempt.provider.slug!r} {what}{told}"

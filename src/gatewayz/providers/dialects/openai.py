@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from gatewayz.core.errors import GatewayzError
 from gatewayz.providers.dialects.chat import ChatAnswer, ChatAttempt, Endpoint
-from gatewayz.providers.dialects.fault import blamed, error_in, failed
+from gatewayz.providers.dialects.fault import blamed, counts_no_tokens, error_in, failed
 from gatewayz.providers.dialects.upstream import posted, received, resumed, whole_body
 from gatewayz.providers.dialects.vectors import NoVectors, vectors_in
 
@@ -24,6 +24,8 @@ class OpenAIDialect:
 
     @asynccontextmanager
     async def chat(self, attempt: ChatAttempt) -> AsyncIterator[ChatAnswer]:
+        if attempt.endpoint is Endpoint.TOKENS:
+            raise counts_no_tokens(attempt)
         body = {**attempt.body, "model": attempt.native_id}
         async with posted(self._session, attempt, attempt.endpoint, body, _fault) as response:
             content_type = response.headers.get("Content-Type", "application/json")

@@ -8,11 +8,11 @@ from typing import Any, Protocol, TypeVar
 import aiohttp
 from msgspec import Struct
 
-from gatewayz.core.errors import GatewayzError
+from gatewayz.core.errors import GatewayzError, InvalidRequest
 from gatewayz.core.ids import random_id
-from gatewayz.providers.dialects.chat import ChatAnswer, ChatAttempt
+from gatewayz.providers.dialects.chat import ChatAnswer, ChatAttempt, Endpoint
 from gatewayz.providers.dialects.completion import DONE, Counts, Head, Piece
-from gatewayz.providers.dialects.fault import check_is_chat, failed
+from gatewayz.providers.dialects.fault import check_is_chat, counts_no_tokens, failed
 from gatewayz.providers.dialects.sse import EventParser, EventTooLong, ServerEvent
 from gatewayz.providers.dialects.upstream import posted, received, resumed, whole_body
 
@@ -56,6 +56,12 @@ class Wire(Protocol):
 
     def reader(self, attempt: ChatAttempt) -> Reader: ...
 
+    def count(self, attempt: ChatAttempt) -> Question:
+        """Of how many tokens the prompt is; to be answered as TOKENS is. Raises as `question`, NotSupported where the
+        provider counts none.
+        """
+        ...
+
     def fault(self, attempt: ChatAttempt, status: int, body: bytes) -> GatewayzError:
         """As upstream.ReadFault."""
         ...
@@ -68,6 +74,9 @@ class TranslatedDialect:
 
     @asynccontextmanager
     async def chat(self, attempt: ChatAttempt) -> AsyncIterator[ChatAnswer]:
+        if attempt.endpoint is Endpoint.TOKENS:
+            yield ChatAnswer("application/json", resumed(await self._counted(attempt)))
+            return
         check_is_chat(attempt)
         question = self._wire.question(attempt)
         reader = self._wire.reader(attempt)
@@ -80,6 +89,16 @@ class TranslatedDialect:
             else:
                 answer = answer_of(attempt, await whole_body(attempt, response), reader)
                 yield ChatAnswer("application/json", resumed(answer))
+
+    async def _counted(self, attempt: ChatAttempt) -> bytes:
+        question = self._wire.count(attempt)
+        async with posted(self._session, attempt, question.path, question.body, self._count_fault) as response:
+            return await whole_body(attempt, response)
+
+    def _count_fault(self, attempt: ChatAttempt, status: int, body: bytes) -> GatewayzError:
+        """Counting has limits of its own there, and may be missing: nothing of that is held against its chats."""
+        error = self._wire.fault(attempt, status, body)
+        return error if isinstance(error, InvalidRequest) else counts_no_tokens(attempt, f"answered {status}")
 
 
 def answer_of(attempt: ChatAttempt, body: bytes, reader: Reader) -> bytes:

@@ -30,6 +30,10 @@ REFUSALS = {
     "function_call": Refusal("has no functions without tools", "use 'tool_choice'", ("auto", "none")),
 }
 _TIERS = {"auto": "auto", "default": "standard_only"}
+_OF_THE_ANSWER = (
+    *("max_tokens", "stream", "stop_sequences", "temperature", "top_p", "top_k"),
+    *("metadata", "service_tier"),
+)
 
 
 def body_of(attempt: ChatAttempt) -> dict[str, Any]:
@@ -55,6 +59,11 @@ def body_of(attempt: ChatAttempt) -> dict[str, Any]:
     if output:
         body["output_config"] = output
     return body | asked.rest
+
+
+def counted_body_of(attempt: ChatAttempt) -> dict[str, Any]:
+    """The same to be counted, of which Anthropic takes the prompt only."""
+    return {name: value for name, value in body_of(attempt).items() if name not in _OF_THE_ANSWER}
 
 
 def _most_output(asked: Asked, attempt: ChatAttempt) -> int:
