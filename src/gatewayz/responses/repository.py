@@ -21,6 +21,7 @@ EMBED: Entity[str, Vector] = Entity(
     value=Vector,
     policy=Policy(fresh=86_400, load_within=600),
     tags=CHAT.tags,
+    is_secret=True,
     is_given=True,
 )
 """One of each text. Attempts at providers have deadlines of their own, so that a load ends."""
