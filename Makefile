@@ -49,10 +49,11 @@ servers: .servers/made ## fetch other versions of Redis, and Prometheus, into .s
 browser: ## install Debian's Chromium and its driver, for the tests of the dashboard, where they are missing
 	@tests/support/install_browser
 
-# In CI nothing may be missing; elsewhere what is not found is skipped. Faults are timed: those tests have the machine
-# to themselves.
+# In CI nothing may be missing; elsewhere what is not found is skipped. Most tests wait for servers most of the time: three
+# share two cores. Where faults are timed, tests have the machine to themselves.
 test: check $(if $(CI),.servers/made browser) ## everything: the fast part, then real servers and SDKs
-	$(BIN)/pytest -q tests $(FAST:%=--ignore=%)
+	$(BIN)/pytest -q --numprocesses 3 --dist loadfile tests $(FAST:%=--ignore=%) --ignore=tests/chaos
+	$(BIN)/pytest -q tests/chaos
 
 simulate: $(VENV)/dev ## the cache in a simulated world: a million steps over ten thousand seeds, some minutes
 	$(BIN)/python -m tests.simulation --seeds 10000 --steps 100

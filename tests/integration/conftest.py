@@ -6,6 +6,7 @@ import pytest
 from redis.asyncio import Redis
 from tests.support.fleet import nothing_noted, psql
 from tests.support.gateway import install, settings_for
+from tests.support.patience import PATIENCE
 
 from gatewayz.cache.connection import connect
 from gatewayz.embedded.servers import Servers
@@ -14,7 +15,7 @@ from gatewayz.settings import Settings
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    async with connect(redis_url) as client:
+    async with connect(redis_url, connect_timeout=PATIENCE, socket_timeout=PATIENCE) as client:
         yield client
 
 

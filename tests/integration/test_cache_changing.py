@@ -88,6 +88,12 @@ async def shared(source: Source, redis: Redis) -> AsyncIterator[World]:
         yield World(source, stack, redis)
 
 
+@pytest.fixture
+def waits_patiently(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For news that Redis was told, which the test gives, however slow the machine is."""
+    monkeypatch.setattr("gatewayz.cache.changing.CONFIRMED_WITHIN", PATIENCE)
+
+
 async def test_a_commit_drops_what_hangs_on_the_row_at_once(alone: World) -> None:
     cache = await alone.worker()
     assert await cache.get(LENIENT, "a") == Thing("a", 1)
@@ -158,6 +164,7 @@ async def test_a_change_of_an_entity_that_this_build_does_not_know_harms_nothing
     assert cache.peek(STRICT, "a") == Thing("a", 1)
 
 
+@pytest.mark.usefixtures("waits_patiently")
 async def test_a_read_after_a_commit_waits_for_redis_to_be_told_and_loads_once(shared: World, source: Source) -> None:
     one, two = await shared.worker(), await shared.worker()
     for cache in (one, two):
@@ -175,6 +182,7 @@ async def test_a_read_after_a_commit_waits_for_redis_to_be_told_and_loads_once(s
     assert [cache.peek(STRICT, "a") for cache in (one, two)] == [Thing("a", 2)] * 2
 
 
+@pytest.mark.usefixtures("waits_patiently")
 async def test_a_commit_ends_the_wait_for_a_load_that_began_before_it(shared: World, source: Source) -> None:
     one, two = await shared.worker(), await shared.worker()
     older = source.gate = asyncio.Event()
@@ -195,6 +203,7 @@ async def test_a_commit_ends_the_wait_for_a_load_that_began_before_it(shared: Wo
     assert source.loads == ["a", "a"], "the older load gave back no lease but its own, and filled nothing"
 
 
+@pytest.mark.usefixtures("waits_patiently")
 async def test_a_copy_that_another_worker_replaces_while_its_row_changes_is_read_after_redis_was_told(
     shared: World, source: Source
 ) -> None:
@@ -217,6 +226,7 @@ async def test_a_copy_that_another_worker_replaces_while_its_row_changes_is_read
     assert [cache.peek(LENIENT, "a") for cache in (one, two)] == [Thing("a", 2)] * 2
 
 
+@pytest.mark.usefixtures("waits_patiently")
 async def test_a_cache_that_is_closed_while_a_read_waits_for_a_change_answers_it(shared: World) -> None:
     cache = await shared.worker()
     await shared.commit("1", "test:strict", ["a"])
@@ -227,6 +237,7 @@ async def test_a_cache_that_is_closed_while_a_read_waits_for_a_change_answers_it
         await reading
 
 
+@pytest.mark.usefixtures("waits_patiently")
 async def test_another_key_does_not_wait(shared: World) -> None:
     cache = await shared.worker()
     await shared.commit("1", "test:strict", ["a"])
@@ -266,6 +277,7 @@ async def test_one_change_after_the_other_does_not_hold_a_read_up_for_long(share
     assert await reading == Thing("a", 2)
 
 
+@pytest.mark.usefixtures("waits_patiently")
 async def test_watchers_are_called_once_redis_was_told(shared: World) -> None:
     one, two = await shared.worker(), await shared.worker()
     seen: list[str] = []

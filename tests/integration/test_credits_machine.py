@@ -331,7 +331,7 @@ def test_no_order_of_events_makes_or_loses_a_nano_dollar(servers: Servers, runne
         checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
         run_state_machine_as_test(
             machine,
-            settings=settings(max_examples=50, stateful_step_count=50, deadline=None, suppress_health_check=checks),
+            settings=settings(max_examples=30, stateful_step_count=50, deadline=None, suppress_health_check=checks),
         )
     finally:
         runner.run(stack.aclose())

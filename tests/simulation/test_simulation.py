@@ -28,8 +28,8 @@ def test_a_forbidden_history_is_seen_where_its_fence_is_taken_out(plant: Plant) 
     for seed in range(plant.seeds):
         with plant.remove():
             violations = simulated(seed, plant.steps, plant.plan).violations
-        assert simulated(seed, plant.steps, plant.plan).violations == []
         if any(plant.seen in violation for violation in violations):
+            assert simulated(seed, plant.steps, plant.plan).violations == [], "with the fence nothing is wrong"
             return
     raise AssertionError(f"nothing is wrong without the fence against {plant.name!r}")
 
