@@ -20,8 +20,8 @@ MODEL = "acme/rocket-1"
 ENDPOINTS = f"/v1/models/{MODEL}/endpoints"
 PUBLIC = ("summary", "providers", "models", "gateways")
 FOR_ADMINS = ("system", "dashboard")
-ANSWERED, FAILED = 6, 4
-LISTS = tuple(listing(slug, listed(MODEL)) for slug in ("acme", "beta", "idle"))
+ANSWERED, FAILED, CUT = 6, 4, 5
+LISTS = tuple(listing(slug, listed(MODEL)) for slug in ("acme", "beta", "cuts", "idle"))
 
 
 class World:
@@ -80,7 +80,7 @@ class World:
 async def world(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(FakeUpstream().running())
-        upstream.behaviours = {"acme": "answers", "beta": "500", "idle": "answers"}
+        upstream.behaviours = {"acme": "answers", "beta": "500", "cuts": "cut", "idle": "answers"}
         providers = {
             slug: {"base_url": upstream.base_url(slug), "api_key": f"sk-{slug}"} for slug in upstream.behaviours
         }
@@ -102,7 +102,10 @@ async def world(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> A
             assert await world.chat("acme", stream=number % 2 == 0) == 200
         for _ in range(FAILED):
             assert await world.chat("beta") == 502
-        await world.until({"acme": "healthy", "beta": "down"})
+        for _ in range(CUT):
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await world.chat("cuts", stream=True)
+        await world.until({"acme": "healthy", "beta": "down", "cuts": "down"})
         yield world
 
 
@@ -110,7 +113,7 @@ async def test_a_provider_says_how_it_fares_and_why_and_one_that_nobody_asked_is
     told = await world.told("providers")
     found = {each["provider"]: each for each in told["providers"]}
     assert told["is_shared"] is True
-    assert found.keys() == {"acme", "beta", "idle", "demo"}
+    assert found.keys() == {"acme", "beta", "cuts", "idle", "demo"}
     assert {slug: found[slug]["status"] for slug in ("acme", "beta", "idle")} == {
         "acme": "healthy",
         "beta": "down",
@@ -125,11 +128,18 @@ async def test_a_provider_says_how_it_fares_and_why_and_one_that_nobody_asked_is
         assert found["beta"][figure] is None
 
 
+async def test_who_begins_every_answer_and_ends_none_is_down_though_it_is_never_left_alone(world: World) -> None:
+    found = {each["provider"]: each for each in (await world.told("providers"))["providers"]}
+    assert (found["cuts"]["status"], found["cuts"]["uptime"]) == ("down", 0)
+    assert found["cuts"]["first_token"]["p50"] > 0
+
+
 async def test_models_are_told_by_provider(world: World) -> None:
     models = (await world.told("models"))["models"]
     assert [(each["provider"], each["provider_model_id"], each["status"]) for each in models] == [
         ("acme", MODEL, "healthy"),
         ("beta", MODEL, "down"),
+        ("cuts", MODEL, "down"),
     ]
 
 
@@ -142,8 +152,8 @@ async def test_every_gateway_has_a_status_configured_or_not(world: World) -> Non
 async def test_the_summary_counts_and_never_takes_unknown_for_healthy(world: World) -> None:
     summary = await world.told("summary")
     assert summary["status"] == "degraded"
-    assert summary["providers"] == {"healthy": 1, "degraded": 0, "down": 1, "unknown": 2}
-    assert summary["uptime"] == ANSWERED / (ANSWERED + FAILED)
+    assert summary["providers"] == {"healthy": 1, "degraded": 0, "down": 2, "unknown": 2}
+    assert summary["uptime"] == ANSWERED / (ANSWERED + FAILED + CUT)
 
 
 async def test_the_system_says_how_all_is_on_which_the_gateway_stands(world: World) -> None:
@@ -160,9 +170,9 @@ async def test_the_system_says_how_all_is_on_which_the_gateway_stands(world: Wor
 async def test_the_dashboard_has_all_of_it_and_the_traffic(world: World) -> None:
     dashboard = await world.told("dashboard")
     assert dashboard["system"]["status"] == "healthy"
-    assert [each["provider_model_id"] for each in dashboard["unwell"]] == [MODEL]
+    assert [each["provider"] for each in dashboard["unwell"]] == ["beta", "cuts"]
     traffic = {each["provider"]: (each["requests"], each["failures"]) for each in dashboard["traffic"]}
-    assert traffic == {"acme": (ANSWERED, 0), "beta": (FAILED, FAILED)}
+    assert traffic == {"acme": (ANSWERED, 0), "beta": (FAILED, FAILED), "cuts": (CUT, CUT)}
 
 
 @pytest.mark.parametrize("report", PUBLIC)
@@ -190,6 +200,7 @@ async def test_the_catalog_tells_health_and_stays_the_same_while_that_does(world
     assert {slug: each["health"]["status"] for slug, each in found.items()} == {
         "acme": "healthy",
         "beta": "down",
+        "cuts": "down",
         "idle": "unknown",
     }
     assert (found["acme"]["uptime_last_30m"], found["beta"]["uptime_last_30m"]) == (100, 0)
