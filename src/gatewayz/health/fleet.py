@@ -58,10 +58,6 @@ class FleetHealth:
         self._exchanged_at = -float("inf")
         self.is_shared = False
 
-    @property
-    def config(self) -> HealthConfig:
-        return self._config
-
     def answered(self, provider: str, name: str, seconds: float, *, is_stream: bool) -> None:
         """An answer began after so many seconds."""
         is_slow = seconds >= self._config.slow
@@ -211,6 +207,9 @@ class FleetHealth:
 
     def _forget(self) -> None:
         oldest = self._clock.now() - _KEPT
-        ages = {name: known.figures.at for name, known in self._known.items() if known.figures is not None}
-        kept = sorted((at, name) for name, at in ages.items() if at >= oldest)[-MOST:]
-        self._known = {name: self._known[name] for _, name in kept}
+        heard = {
+            name: (known.figures.at, known.version)
+            for name, known in self._known.items()
+            if known.figures is not None and known.figures.at >= oldest
+        }
+        self._known = {name: self._known[name] for name in sorted(heard, key=heard.__getitem__)[-MOST:]}
