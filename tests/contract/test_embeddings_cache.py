@@ -178,6 +178,9 @@ async def test_what_stands_twice_in_a_request_is_asked_for_once(upstream: FakeUp
     assert said.vectors == vectors_of(["b", "a", "b", "b", "a"])
     assert asked_for(upstream) == [["b", "a"]]
     assert said.used == 4
+    hits = [await caller.ask(["a", "b", "a"]) for _ in range(2)]
+    assert [hit.vectors for hit in hits] == [vectors_of(["a", "b", "a"])] * 2
+    assert [hit.cached for hit in hits] == [4, 4]
 
 
 async def test_the_order_in_which_a_provider_answers_does_not_matter(upstream: FakeUpstream, caller: Caller) -> None:

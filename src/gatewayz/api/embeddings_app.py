@@ -36,7 +36,7 @@ class EmbeddingsApp:
         plan = self._plans.of(tenant, asked.request.values, scope["headers"])
         if name_of(scope) is None and (vectors := self._replies.at_hand(plan)) is not None:
             call = asked.call(random_id("gen"))
-            await send_reply(await self._replies.at_once(call, vectors), call, send, own_headers)
+            await send_reply(await self._replies.at_once(call, plan, vectors), call, send, own_headers)
             return
 
         async def answer(send: Send, generation: str) -> None:

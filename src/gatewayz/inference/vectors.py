@@ -59,24 +59,25 @@ class VectorReplies:
                 task.cancel()
             await asyncio.wait(left)
 
-    def at_hand(self, plan: ItemsPlan) -> Sequence[Vector] | None:
-        """All of them, where they are in this worker's memory and will do."""
+    def at_hand(self, plan: ItemsPlan) -> Mapping[str, Vector] | None:
+        """All of them by their keys, where they are in this worker's memory and will do."""
         if not plan.keys or not plan.controls.may_read:
             return None
-        now, vectors = self._clock.now(), []
+        now, vectors = self._clock.now(), {}
         for key in plan.keys:
             vector = self._cache.peek(EMBED, key)
             if vector is None or use_of(vector, plan.controls, now) is not Use.FRESH:
                 return None
-            vectors.append(vector)
+            vectors[key] = vector
         return vectors
 
-    async def at_once(self, call: Call, vectors: Sequence[Vector]) -> Reply:
+    async def at_once(self, call: Call, plan: ItemsPlan, vectors: Mapping[str, Vector]) -> Reply:
         """As Replies.at_once."""
         wanted = wanting_nothing(call)
         let_in = await self._turnstile.admit(wanted)
-        note = status.all_hit(vectors, self._clock.now(), "L1")
-        reply = self._recalled(call, vectors, vectors, note, let_in)
+        once = list(vectors.values())
+        note = status.all_hit(once, self._clock.now(), "L1")
+        reply = self._recalled(call, [vectors[key] for key in plan.keys], once, note, let_in)
         self._turnstile.settle(wanted, let_in, 0.0)
         return reply
 
