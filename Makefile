@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 FAST   := tests/unit tests/property tests/architecture
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve check test audit servers browser simulate chaos bench peers peers-litellm lock docs clean
+.PHONY: help setup serve check test audit servers browser clients simulate chaos bench peers peers-litellm lock docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,9 +49,17 @@ servers: .servers/made ## fetch other versions of Redis, and Prometheus, into .s
 browser: ## install Debian's Chromium and its driver, for the tests of the dashboard, where they are missing
 	@tests/support/install_browser
 
+.venv-clients/made: requirements-clients.lock
+	@echo "installing other clients into .venv-clients ..."
+	@test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
+	@.venv-clients/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement requirements-clients.lock
+	@touch $@
+
+clients: .venv-clients/made ## install LangChain and LiteLLM's client into .venv-clients, for the tests
+
 # In CI nothing may be missing; elsewhere what is not found is skipped. Most tests wait for servers most of the time: three
 # share two cores. Where faults are timed, tests have the machine to themselves.
-test: check $(if $(CI),.servers/made browser) ## everything: the fast part, then real servers and SDKs
+test: check $(if $(CI),.servers/made browser clients) ## everything: the fast part, then real servers and SDKs
 	$(BIN)/pytest -q --numprocesses 3 --dist loadfile tests $(FAST:%=--ignore=%) --ignore=tests/chaos
 	$(BIN)/pytest -q tests/chaos
 
@@ -89,6 +97,7 @@ lock: ## pin every dependency anew with its hashes (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --extra embedded --group build --output-file requirements.lock pyproject.toml
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --extra embedded --extra otel --group dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --extra otel --constraint requirements-dev.lock --output-file deploy/requirements.lock pyproject.toml
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --group pyproject.toml:clients --output-file requirements-clients.lock
 
 clean: ## remove the virtual environment and caches; keeps .gatewayz, where the data lives
-	rm -rf $(VENV) .venv-peers .venv-litellm .venv-audit .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-clients .venv-peers .venv-litellm .venv-audit .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 RUNTIME, DEVELOPMENT = ROOT / "requirements.lock", ROOT / "requirements-dev.lock"
 IMAGE = ROOT / "deploy" / "requirements.lock"
+CLIENTS = ROOT / "requirements-clients.lock"
 
 _PIN = re.compile(r"^(?P<name>[a-z0-9-]+)(\[[a-z0-9,-]+\])?==(?P<version>[^\s;\\]+)(?P<marker> ?;[^\\]*)? \\$")
 _HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
@@ -27,7 +28,7 @@ def declared() -> set[str]:
     return {re.split(r"[\[<>=;! ]", text)[0].lower().replace("_", "-") for text in texts}
 
 
-@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT, IMAGE], ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT, IMAGE, CLIENTS], ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_line_of_a_lock_is_a_pin_or_one_of_its_hashes(lock: Path) -> None:
     """So pip with --require-hashes installs these files and no others, whatever an index offers."""
     lines = lock.read_text(encoding="utf-8").splitlines()

@@ -1,13 +1,13 @@
 """A fake of an OpenAI-compatible provider, on loopback.
 
 The path before /chat/completions, /completions or /embeddings names what it does, itself or by `behaviours`: `/answers`
-gives an answer, `/400` … `/503` an error in OpenAI's form, `/quotes-key` a 401 that repeats the key it was shown
-(`/quotes-key-400` a 400), `/held` sends what the test puts into `chunks`, `/silent` never answers, `/breaks` drops the
-connection after the headers, `/cut` after the first chunk, `/paused` streams its first event and the others once the
-test sets `may_go_on`, and `/waits` does then what its path is to do by then. Of vectors `/shuffled` gives them in
-another order, `/short` one less, `/twice` one number twice, and `/no-bad` none to who asks for that of `bad`. `/429-7`
-says to come again in 7 seconds, `/no-quota` that the account is used up. `by_key` goes before: what it does when it is
-shown that key.
+gives an answer, `/calls` a call of the first tool that it has, `/400` … `/503` an error in OpenAI's form, `/quotes-key`
+a 401 that repeats the key it was shown (`/quotes-key-400` a 400), `/held` sends what the test puts into `chunks`,
+`/silent` never answers, `/breaks` drops the connection after the headers, `/cut` after the first chunk, `/paused`
+streams its first event and the others once the test sets `may_go_on`, and `/waits` does then what its path is to do by
+then. Of vectors `/shuffled` gives them in another order, `/short` one less, `/twice` one number twice, and `/no-bad`
+none to who asks for that of `bad`. `/429-7` says to come again in 7 seconds, `/no-quota` that the account is used up.
+`by_key` goes before: what it does when it is shown that key.
 """
 
 import asyncio
@@ -94,7 +94,8 @@ class FakeUpstream:
             return await self._hold(request, behaviour)
         if request.match_info["endpoint"] == "embeddings":
             return _embed(body, behaviour)
-        return await _ANSWERS[request.match_info["endpoint"]](request, body)
+        answer = _call if behaviour == "calls" else _ANSWERS[request.match_info["endpoint"]]
+        return await answer(request, body)
 
     async def _hold(self, request: web.Request, behaviour: str) -> web.StreamResponse:
         self.has_request.set()
@@ -139,6 +140,27 @@ async def _answer(request: web.Request, body: Mapping[str, Any]) -> web.StreamRe
             "usage": USAGE,
         }
     )
+
+
+async def _call(request: web.Request, body: Mapping[str, Any]) -> web.StreamResponse:
+    """Of the first tool, with Oslo for its city, until it has said something; then, or without tools, an answer."""
+    said: dict[str, Any] = {"content": "Hello"}
+    if body.get("tools") and body["messages"][-1]["role"] != "tool":
+        function = {"name": body["tools"][0]["function"]["name"], "arguments": '{"city": "Oslo"}'}
+        said = {"content": None, "tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": function}]}
+    end = "tool_calls" if "tool_calls" in said else "stop"
+    head = {"id": "chatcmpl-1", "created": 1, "model": body["model"]}
+    if not body.get("stream"):
+        choice = {"index": 0, "message": {"role": "assistant", **said}, "finish_reason": end}
+        return web.json_response({**head, "object": "chat.completion", "choices": [choice], "usage": USAGE})
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    for delta, finish in (({"role": "assistant", **said}, None), ({}, end)):
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        form = {**head, "object": "chat.completion.chunk", "choices": [choice]}
+        await response.write(b"data: %b\n\n" % json.dumps(form).encode())
+    await response.write(USED + DONE)
+    return response
 
 
 async def _break_off(request: web.Request, sent: bytes) -> web.StreamResponse:
