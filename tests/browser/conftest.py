@@ -25,6 +25,7 @@ def watched(browser: Browser) -> Iterator[Watched]:  # noqa: ARG001  no gateway 
             "admin_key": ADMIN,
             "log__requests": "false",
             "catalog__sync_on_start": "false",
+            "cache__ttl__health_dashboard": "1",
             "providers__openai__base_url": upstream.base_url("answers"),
             "providers__openai__api_key": "of-no-use-elsewhere",
         }
