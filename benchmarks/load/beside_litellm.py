@@ -22,6 +22,7 @@ from benchmarks.load.side_by_side import BARE, Case, Contender, Round, in_turn
 from benchmarks.load.start_time import memory_once_settled
 from benchmarks.machine import cores, on_core
 from benchmarks.options import Options, Tell
+from benchmarks.peers.server import Server as RedisServer
 from benchmarks.peers.server import server as redis_server
 from benchmarks.result import Bar, Figure, Spread
 
@@ -29,6 +30,7 @@ LITELLM = "LiteLLM proxy"
 ITSELF = "the upstream itself"
 IN_FLIGHT = 16
 AT_ONCE = 200
+WHILE_FROZEN = 30
 OUR_STREAMS = (32, 64, 128, 256, 512)
 THEIR_STREAMS = (1, 2, 4, 8, 16, 32)
 
@@ -105,6 +107,7 @@ def run(lab: Lab, options: Options, tell: Tell) -> Iterator[Figure]:
             yield from _misses(both)
             yield from _stampede(both)
             yield from _streams(both)
+            yield from _frozen(both, redis)
         resident = [each.server.workers[0].memory_info().rss / 1e6 for each in (both.ours, both.theirs)]
         yield _one("RSS of a worker after all of this", "MB", resident)
 
@@ -219,6 +222,25 @@ def _streams(both: Both) -> Iterator[Figure]:
         ratio=most[1] / most[2] if most[2] else None,
         bar=Bar("≥ 256", lambda ours, _: ours >= 256),
     )
+
+
+def _frozen(both: Both, redis: RedisServer) -> Iterator[Figure]:
+    """Whoever is asked first finds it frozen as suddenly as the other does."""
+    both.tell("Redis frozen")
+    numbers = count(_ROUND_OF_MISSES**2)
+    slowest, usual = [], []
+    for each in (both.ours, both.theirs):
+        requests = [each.request(_body(_NOW, next(numbers))) for _ in range(WHILE_FROZEN)]
+        redis.freeze()
+        try:
+            latencies = one_at_a_time(each.address, requests, Expected(), count=WHILE_FROZEN)
+        finally:
+            redis.thaw()
+        slowest.append(max(latencies) / 1000)
+        usual.append(median(latencies) / 1000)
+    name = f"{WHILE_FROZEN} chats never asked before while Redis is frozen, one at a time"
+    yield _one(name, "ms, the slowest", slowest, Bar.at_most(50, "ms"))
+    yield _one(name, "ms, the median", usual)
 
 
 def _held(asked: Asked, numbers: Iterator[int], streams: int) -> Held:
