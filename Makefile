@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 FAST   := tests/unit tests/property tests/architecture
+SLOW   := tests/simulation tests/chaos tests/integration tests/contract tests/browser
 
 .DEFAULT_GOAL := help
 .PHONY: help setup serve check test audit servers browser clients simulate chaos bench peers peers-litellm lock docs clean
@@ -58,10 +59,10 @@ browser: ## install Debian's Chromium and its driver, for the tests of the dashb
 clients: .venv-clients/made ## install LangChain and LiteLLM's client into .venv-clients, for the tests
 
 # In CI nothing may be missing; elsewhere what is not found is skipped. Most tests wait for servers most of the time: three
-# share two cores. Where faults are timed, tests have the machine to themselves.
-test: check $(if $(CI),.servers/made browser clients) ## everything: the fast part, then real servers and SDKs
-	$(BIN)/pytest -q --numprocesses 3 --dist loadfile tests $(FAST:%=--ignore=%) --ignore=tests/chaos
-	$(BIN)/pytest -q tests/chaos
+# share two cores, the longest files first.
+test: ## everything: the fast part, then real servers and SDKs
+	@$(MAKE) --no-print-directory --jobs 2 check $(if $(CI),.servers/made browser clients)
+	$(BIN)/pytest -q --numprocesses 3 --dist loadfile --no-loadscope-reorder $(SLOW)
 
 simulate: $(VENV)/dev ## the cache in a simulated world: a million steps over ten thousand seeds, some minutes
 	$(BIN)/python -m tests.simulation --seeds 10000 --steps 100
