@@ -15,10 +15,12 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
+from gatewayz.app import ENTITIES
 from gatewayz.core.ids import AccountId
 from gatewayz.credits.charging import journals_in
 from gatewayz.credits.settler import Settler
 from gatewayz.embedded.servers import Servers, embedded_servers
+from gatewayz.storage.migrate import migrate
 from tests.chaos.paying_worker import AT_ONCE, CONFIG
 from tests.chaos.run import ROOT
 from tests.support.credits_world import CreditsWorld, credits_world
@@ -104,6 +106,7 @@ async def test_every_charge_counts_once_through_kills_and_restarts(place: tuple[
     assert url is not None
     assert redis_url is not None
     rng = random.Random(SEED)
+    await migrate(url, ENTITIES)
     async with credits_world(url) as world:
         accounts = [await world.account(purchased=FIRST) for _ in range(3)]
     fleet = Fleet(servers, tmp_path, accounts)
