@@ -59,10 +59,11 @@ browser: ## install Debian's Chromium and its driver, for the tests of the dashb
 clients: .venv-clients/made ## install LangChain and LiteLLM's client into .venv-clients, for the tests
 
 # In CI nothing may be missing; elsewhere what is not found is skipped. Most tests wait for servers most of the time: three
-# share two cores, the longest files first.
+# share two cores, the longest files first. Where milliseconds decide, a test has the machine to itself.
 test: ## everything: the fast part, then real servers and SDKs
 	@$(MAKE) --no-print-directory --jobs 2 check $(if $(CI),.servers/made browser clients)
-	$(BIN)/pytest -q --numprocesses 3 --dist loadfile --no-loadscope-reorder $(SLOW)
+	$(BIN)/pytest -q --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "not alone" $(SLOW)
+	$(BIN)/pytest -q -m alone $(SLOW)
 
 simulate: $(VENV)/dev ## the cache in a simulated world: a million steps over ten thousand seeds, some minutes
 	$(BIN)/python -m tests.simulation --seeds 10000 --steps 100

@@ -23,7 +23,7 @@ from tests.support.patience import PATIENCE
 from tests.support.servers import migrated_database
 from tests.support.telling_upstream import TellingUpstream
 
-pytestmark = [pytest.mark.slow, pytest.mark.chaos]
+pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.chaos]
 
 LISTS = (listing("acme", listed("rocket-1", "0.001")),)
 

@@ -26,7 +26,7 @@ from tests.chaos.run import ROOT
 from tests.support.credits_world import CreditsWorld, credits_world
 from tests.support.servers import embedded_for_tests, short_directory
 
-pytestmark = [pytest.mark.slow, pytest.mark.chaos]
+pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.chaos]
 
 SEED = 20261127
 WORKERS, KILLS = 4, 12

@@ -11,6 +11,8 @@ import pytest
 from tests.chaos.run import ROOT
 from tests.support.patience import PATIENCE
 
+pytestmark = pytest.mark.alone
+
 KILLS = 10
 STANDING = 3
 FOLLOWED_WITHIN = 5.0  # what is promised to people, not how fast this machine is

@@ -13,6 +13,8 @@ from tests.support.own_redis import OwnRedis, own_redis
 from tests.support.patience import PATIENCE
 from tests.support.worker_cache import worker_cache
 
+pytestmark = pytest.mark.alone
+
 FOLLOWERS = 3
 CALLERS = 100
 

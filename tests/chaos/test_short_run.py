@@ -5,6 +5,8 @@ import pytest
 from tests.chaos.report import table
 from tests.chaos.run import chaos, short_plan
 
+pytestmark = pytest.mark.alone
+
 SEED = 20261121
 
 

@@ -17,7 +17,7 @@ from tests.support.servers import short_directory
 
 from gatewayz.embedded.servers import embedded_servers
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 ADMIN = "the-admin-key-of-this-test"
 WORKERS = 4

@@ -14,7 +14,7 @@ from tests.support.fake_upstream import FakeUpstream
 from tests.support.served import Served, served
 from tests.support.servers import short_directory
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 ADMIN = "the-admin-key-of-this-test"
 WORKERS = 2

@@ -23,6 +23,8 @@ from gatewayz.core.money import nano_usd
 from gatewayz.embedded.servers import Servers
 from gatewayz.providers.listing import ListedModel
 
+pytestmark = pytest.mark.alone
+
 MODEL, OTHER = "vectors-1", "vectors-2"
 PRICE = Decimal("0.001")
 LISTS = (

@@ -16,6 +16,8 @@ from tests.support.patience import PATIENCE
 
 from gatewayz.embedded.servers import Servers
 
+pytestmark = pytest.mark.alone
+
 MODEL, OTHER = "acme/rocket-1", "acme/kite-1"
 FAILURES = 5
 WORKERS = 4

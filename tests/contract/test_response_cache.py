@@ -22,6 +22,8 @@ from gatewayz.app import Parts
 from gatewayz.core.money import nano_usd
 from gatewayz.embedded.servers import Servers
 
+pytestmark = pytest.mark.alone
+
 LISTS = (listing("acme", listed("rocket-1", "0.001"), listed("rocket-2", "0.001")),)
 COST = Decimal("0.011")  # 3 tokens of the prompt at 0.001, 4 of the answer at 0.002
 

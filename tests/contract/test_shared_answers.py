@@ -19,6 +19,8 @@ from gatewayz.core.money import NanoUsd, nano_usd
 from gatewayz.embedded.servers import Servers
 from gatewayz.settings import Settings
 
+pytestmark = pytest.mark.alone
+
 WORKERS = 4
 LISTS = (listing("acme", listed("rocket-1", "0.001")),)
 WHOLE = "Answer 1 of rocket"

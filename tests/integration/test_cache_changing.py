@@ -30,6 +30,8 @@ from gatewayz.cache.entity import Entity, Policy, same_key
 from gatewayz.cache.errors import LoadFailed
 from gatewayz.cache.tables import Table
 
+pytestmark = pytest.mark.alone
+
 OF_ROWS = Entity(
     name="test:rows", value=Thing, load=load_thing, policy=Policy(fresh=300), filled_from=(Table("things", key="id"),)
 )

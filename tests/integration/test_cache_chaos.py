@@ -18,6 +18,8 @@ from gatewayz.cache.cache import Cache
 from gatewayz.cache.connection import connect
 from gatewayz.cache.redis_bus import RedisBus
 
+pytestmark = pytest.mark.alone
+
 
 class WatchedBus:
     """Passes all on and tells when the subscription comes and goes."""

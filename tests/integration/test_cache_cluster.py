@@ -25,6 +25,8 @@ from gatewayz.cache.errors import BusDown
 from gatewayz.cache.redis_bus import RedisBus
 from gatewayz.cache.redis_place import redis_place
 
+pytestmark = pytest.mark.alone
+
 KEYS = [f"key{n}" for n in range(60)]  # some in every server's slots
 
 Worker = Callable[..., Cache]

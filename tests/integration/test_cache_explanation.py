@@ -18,6 +18,8 @@ from gatewayz.cache.connection import connect
 from gatewayz.cache.entity import Entity, Loaded, Policy
 from gatewayz.responses.repository import CHAT
 
+pytestmark = pytest.mark.alone
+
 Worker: TypeAlias = Callable[[], Cache]
 
 

@@ -14,6 +14,8 @@ from gatewayz.cache.cache import Cache
 from gatewayz.cache.connection import connect
 from gatewayz.cache.errors import LoadFailed
 
+pytestmark = pytest.mark.alone
+
 Worker = Callable[[], Cache]
 
 

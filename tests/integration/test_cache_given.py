@@ -16,6 +16,8 @@ from gatewayz.cache.connection import connect
 from gatewayz.cache.errors import SomeFailed
 from gatewayz.cache.flight import Served
 
+pytestmark = pytest.mark.alone
+
 Worker: TypeAlias = Callable[[], Cache]
 
 

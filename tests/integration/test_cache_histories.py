@@ -17,6 +17,8 @@ from gatewayz.cache.connection import connect
 from gatewayz.cache.entity import ALL, Entity, Policy, Single
 from gatewayz.cache.redis_bus import RedisBus
 
+pytestmark = pytest.mark.alone
+
 KEYS = ("a", "b", "c")
 STEPS = 400
 

@@ -28,6 +28,8 @@ from gatewayz.cache.entity import Entity, Loaded, Policy
 from gatewayz.cache.errors import BadKey, LoadFailed, SomeFailed
 from gatewayz.cache.quick_read import MOST_TOGETHER
 
+pytestmark = pytest.mark.alone
+
 Worker: TypeAlias = Callable[[], Cache]
 
 

@@ -18,6 +18,8 @@ from gatewayz.cache.redis_bus import RedisBus
 from gatewayz.cache.redis_place import redis_place
 from gatewayz.embedded.servers import Servers
 
+pytestmark = pytest.mark.alone
+
 CHANNEL = "gw:bus:test"
 
 

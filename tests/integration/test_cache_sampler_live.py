@@ -12,7 +12,7 @@ from gatewayz.catalog.repository import CATALOG
 from gatewayz.embedded.servers import Servers
 from gatewayz.settings import Settings
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 WITHIN = 60.0  # each check is followed by a rest of fifty times its length, and several come first
 LOOK_AGAIN = 0.05

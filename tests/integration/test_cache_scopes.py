@@ -17,6 +17,8 @@ from gatewayz.cache.entity import Entity, Loaded, Policy, required_position
 from gatewayz.cache.errors import LoadFailed
 from gatewayz.cache.redis_bus import RedisBus
 
+pytestmark = pytest.mark.alone
+
 Worker = Callable[[], Cache]
 
 

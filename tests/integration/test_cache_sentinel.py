@@ -21,6 +21,8 @@ from gatewayz.cache.connection import connect
 from gatewayz.cache.redis_bus import RedisBus
 from gatewayz.cache.redis_place import redis_place
 
+pytestmark = pytest.mark.alone
+
 KEYS = [f"key{n}" for n in range(20)]
 
 Worker = Callable[..., Cache]

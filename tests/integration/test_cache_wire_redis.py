@@ -26,6 +26,8 @@ from gatewayz.cache.wire.errors import Late, LinkLost, NotConnected
 from gatewayz.cache.wire.exchange import Command
 from gatewayz.cache.wire.wire import Wire
 
+pytestmark = pytest.mark.alone
+
 TLS = Path(__file__).parents[1] / "fixtures" / "tls"
 LONG = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=400_000))
 

@@ -15,7 +15,7 @@ from tests.support.servers import embedded_for_tests, short_directory
 
 from gatewayz.embedded.servers import Servers, embedded_servers
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 CHAT = b'{"model": "demo/echo", "messages": [{"role": "user", "content": "Hi"}]}'
 

@@ -16,6 +16,8 @@ from gatewayz.health import scripts
 from gatewayz.health.breakers import Breakers, Pass
 from gatewayz.health.config import HealthConfig
 
+pytestmark = pytest.mark.alone
+
 CONFIG = HealthConfig(failures=3, failures_within=60, first_pause=5, longest_pause=15, probe=30, quota_pause=900)
 NAME = "acme/acme/rocket"
 

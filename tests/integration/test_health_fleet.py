@@ -18,6 +18,8 @@ from gatewayz.health.config import HealthConfig
 from gatewayz.health.fleet import FleetHealth
 from gatewayz.health.model import State
 
+pytestmark = pytest.mark.alone
+
 CONFIG = HealthConfig(half_life=120, known_for=300, evidence=3)
 ACME, ROCKET = "acme", "acme/rocket"
 

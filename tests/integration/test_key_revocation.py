@@ -15,6 +15,8 @@ from gatewayz.accounts.scopes import ADMIN
 from gatewayz.core.errors import InvalidApiKey
 from gatewayz.settings import Settings
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize("is_frozen", [False, True], ids=["redis well", "redis frozen"])
 async def test_a_key_revoked_over_http_is_refused_by_all_workers_when_it_answers(

@@ -24,6 +24,8 @@ from gatewayz.limits.local import LocalLimits
 from gatewayz.limits.model import Admitted, Ask, Outcome, PurseName, Refused
 from gatewayz.limits.shared import SharedLimits
 
+pytestmark = pytest.mark.alone
+
 HOUR = per(3600, requests=10, by=Subject.ACCOUNT)
 PURSE = PurseName(AccountId(1))
 

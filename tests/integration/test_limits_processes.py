@@ -18,7 +18,7 @@ from tests.support.patience import PATIENCE
 from gatewayz.core.limit import Limit, Measure, Subject
 from gatewayz.limits.scripts import SLOTS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 PROCESSES = 4
 WINDOW = 2

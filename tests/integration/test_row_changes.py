@@ -23,6 +23,8 @@ from gatewayz.storage.database import Database
 from gatewayz.storage.election import lead
 from gatewayz.storage.outbox import Changed, NotApplied, Outbox
 
+pytestmark = pytest.mark.alone
+
 PROVIDER = "models:provider"
 
 
