@@ -144,8 +144,8 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
     at_once = AtOnce(callers, shared.replies)
     asking = Asking(callers, parts.idempotency, parts.providers, parts.settings.max_body_bytes)
     stack.push_async_callback(lambda: asking.finish(within=drain.left))
-    checks, required = {"drain": _stays(drain), **_checks(parts)}, frozenset({"drain", "database", "catalog"})
-    parts.reports.tell_of_system_by(SystemWatch(parts, _checks(parts), required, measured.siblings, SystemClock()).look)
+    checks, required = _checks(parts), frozenset({"drain", "database", "catalog"})
+    parts.reports.tell_of_system_by(SystemWatch(parts, checks, required, measured.siblings, SystemClock()).look)
     control = ControlParts(
         cache=parts.cache,
         callers=callers,
@@ -162,7 +162,7 @@ async def _gateway(parts: Parts, pay: Paying, drain: Drain, stack: AsyncExitStac
         outbox=parts.outbox,
         metrics=measured.metrics,
         siblings=measured.siblings,
-        checks=checks,
+        checks={"drain": _stays(drain), **checks},
         required_checks=required,
     )
     return Gateway(
