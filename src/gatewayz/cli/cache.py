@@ -7,7 +7,8 @@ sockets by which these ask each other.
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, TypeVar
 
 import typer
@@ -48,11 +49,8 @@ def get(
     """
     output = Output()
     with output.explaining_errors(), installation() as place:
-        try:
+        with _known(output):
             shown = asyncio.run(_shown(place, entity, key))
-        except UnknownEntity as error:
-            output.say(f"error: {error}")
-            sys.exit(NO_SUCH_ENTITY)
         if as_json:
             output.json(shown)
         elif shown.tier is not None:
@@ -76,11 +74,8 @@ def explain(
     """
     output = Output()
     with output.explaining_errors(), installation() as place:
-        try:
+        with _known(output):
             explanation = asyncio.run(_explained(place, entity, key))
-        except UnknownEntity as error:
-            output.say(f"error: {error}")
-            sys.exit(NO_SUCH_ENTITY)
         if as_json:
             # This process has a memory of its own, of which nobody wants to know.
             output.json({name: value for name, value in asdict(explanation).items() if name not in _OF_A_WORKER})
@@ -117,12 +112,9 @@ def clear(
     }  # fmt: skip
     with output.explaining_errors():
         form = _form(ClearForm, asked)
-        try:
+        with _known(output):
             act = Act("cli", form.reason)
             cleared = with_parts(lambda parts: clear_noted(parts.cache, parts.audit, form, parts.providers, act))
-        except UnknownEntity as error:
-            output.say(f"error: {error}")
-            sys.exit(NO_SUCH_ENTITY)
         if as_json:
             output.json(cleared.model_dump())
         else:
@@ -148,16 +140,23 @@ def warm(
     output = Output()
     with output.explaining_errors():
         form = _form(WarmForm, {"cache_type": entity, "keys": keys or [], "gateway": gateway, "reason": reason})
-        try:
+        with _known(output):
             steps = with_parts(lambda parts: _warmed(parts, form, output))
-        except UnknownEntity as error:
-            output.say(f"error: {error}")
-            sys.exit(NO_SUCH_ENTITY)
         if as_json:
             output.json(steps)
         else:
             output.results.print(table(("entity", "key", "found", "seconds"), (_step_cells(each) for each in steps)))
         sys.exit(FAILED if sum_of(steps).failed else 0)
+
+
+@contextmanager
+def _known(output: Output) -> Iterator[None]:
+    """An entity that there is not ends the command by an exit code of its own."""
+    try:
+        yield
+    except UnknownEntity as error:
+        output.say(f"error: {error}")
+        sys.exit(NO_SUCH_ENTITY)
 
 
 def _form(kind: type[F], asked: Mapping[str, object]) -> F:
