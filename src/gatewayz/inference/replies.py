@@ -18,7 +18,7 @@ from gatewayz.inference.service import Call, InferenceService, Served, wanting_n
 from gatewayz.inference.turnstile import Pass, Turnstile
 from gatewayz.limits.model import Admitted
 from gatewayz.responses import status
-from gatewayz.responses.answer import CachedAnswer
+from gatewayz.responses.answer import CachedAnswer, Origin
 from gatewayz.responses.continuation import continuation
 from gatewayz.responses.errors import NotCached
 from gatewayz.responses.flight import Begun, Failed, Flight, Lost, TooLongToFollow
@@ -83,6 +83,20 @@ def _again(call: Call, entry: CachedAnswer, note: Note, admitted: Admitted, now:
     else:
         content_type, body = JSON, entry.as_whole(id_, int(now))
     return Reply(content_type=content_type, provider=entry.origin.provider, admitted=admitted, note=note, body=body)
+
+
+def count_answer(counts: ResponsesCounts, note: Note, of_request: Course) -> None:
+    """How a request was answered: among all, and for what is told of this one."""
+    of_request.cache, of_request.tier = note.word, note.detail
+    counts.requests[note.word, note.detail] += 1
+
+
+def recall_of(call: Call, origin: Origin, note: Note, *, is_stream: bool) -> Recall:
+    """What is written down where it is given again what `origin` made."""
+    caller = call.caller
+    return Recall(
+        caller.account_id, caller.key_id, origin.model, origin.provider, origin.native_id, note.word, is_stream
+    )
 
 
 class _Kept(Struct, frozen=True):
@@ -155,7 +169,7 @@ class Replies:
                 told(None)
                 return
             note = status.hit(entry, now, "L1")
-            self._count(note, of_request)
+            count_answer(self._counts, note, of_request)
             self._turnstile.recall(admitted, self._recall(call, entry, note, of_request), now)
             told(_again(call, entry, note, admitted, now))
 
@@ -205,7 +219,7 @@ class Replies:
 
     def _recalled(self, call: Call, entry: CachedAnswer, note: Note, let_in: Pass) -> Reply:
         of_request = course()
-        self._count(note, of_request)
+        count_answer(self._counts, note, of_request)
         let_in.recalled(self._recall(call, entry, note, of_request))
         return _again(call, entry, note, let_in.admitted, self._clock.now())
 
@@ -220,19 +234,7 @@ class Replies:
             age=self._clock.now() - entry.created,
         )
         self._counts.saved_tokens += origin.prompt_tokens + origin.completion_tokens
-        return Recall(
-            call.caller.account_id,
-            call.caller.key_id,
-            origin.model,
-            origin.provider,
-            origin.native_id,
-            note.word,
-            call.request.is_streaming,
-        )
-
-    def _count(self, note: Note, of_request: Course) -> None:
-        of_request.cache, of_request.tier = note.word, note.detail
-        self._counts.requests[note.word, note.detail] += 1
+        return recall_of(call, origin, note, is_stream=call.request.is_streaming)
 
     async def _let_in_free(self, call: Call, stack: AsyncExitStack) -> Pass:
         return await stack.enter_async_context(self._turnstile.passed(wanting_nothing(call)))
@@ -244,7 +246,7 @@ class Replies:
             raise NotCached(f"this request is not looked up ({plan.why_not}), and 'only-if-cached' asks nobody else")
         note = status.bypass(plan.why_not)
         served = await stack.enter_async_context(self._inference.chat(call))
-        self._count(note, course())
+        count_answer(self._counts, note, course())
         return passed_on(served, note)
 
     async def _flown(self, asked: _Asked) -> Reply:
@@ -327,7 +329,7 @@ class Replies:
             await self._until_kept(asked, flight)
             why_not = flight.why_not or (None if plan.controls.may_store else Reason.NO_STORE)
             note = status.miss(fwd, asked.reason, is_stored=why_not is None, why_not=why_not)
-        self._count(note, course())
+        count_answer(self._counts, note, course())
         return _under_way(begun, begun.admitted, note, answer)
 
     async def _followed(
@@ -343,7 +345,7 @@ class Replies:
                 return self._recalled(call, flight.entry, note, let_in)
             if call.request.is_streaming is not begun.is_stream:
                 return None
-        self._count(note, course())
+        count_answer(self._counts, note, course())
         return _under_way(begun, let_in.admitted, note, answer)
 
     async def _live(

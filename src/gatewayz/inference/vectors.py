@@ -11,9 +11,8 @@ from gatewayz.cache.lookups import Found
 from gatewayz.core.clock import Clock
 from gatewayz.core.course import course
 from gatewayz.core.errors import ProviderFailed
-from gatewayz.credits.recalls import Recall
 from gatewayz.inference.batch import Asked, Batch, BatchParts
-from gatewayz.inference.replies import FORWARDED, JSON, Reply, passed_on
+from gatewayz.inference.replies import FORWARDED, JSON, Reply, count_answer, passed_on, recall_of
 from gatewayz.inference.service import Call, InferenceService, wanting_nothing
 from gatewayz.inference.turnstile import Pass, Turnstile
 from gatewayz.limits.model import Admitted
@@ -127,7 +126,7 @@ class VectorReplies:
             raise NotCached(f"this request is not looked up ({plan.why_not}), and 'only-if-cached' asks nobody else")
         note = status.bypass(plan.why_not)
         served = await stack.enter_async_context(self._inference.chat(call))
-        self._count(note)
+        count_answer(self._counts, note, course())
         return passed_on(served, note)
 
     async def _hit(
@@ -179,7 +178,7 @@ class VectorReplies:
 
     def _asked(self, asked: Asked, vectors: Sequence[Vector], cached: Sequence[Vector], note: Note) -> Reply:
         """What a provider has just made, all of it or all but what is `cached`."""
-        self._count(note)
+        count_answer(self._counts, note, course())
         if cached:
             self._save(cached, asked.offer.provider, asked.offer.id)
         body = answer_of(vectors, head=asked.head, usage=asked.usage, cached=cached)
@@ -190,18 +189,9 @@ class VectorReplies:
     ) -> Reply:  # fmt: skip
         """Without anybody's work. `once`: the same, each once."""
         origin = once[0].origin
-        self._count(note)
+        count_answer(self._counts, note, course())
         self._save(once, origin.provider, origin.model)
-        recall = Recall(
-            call.caller.account_id,
-            call.caller.key_id,
-            origin.model,
-            origin.provider,
-            origin.native_id,
-            note.word,
-            is_stream=False,
-        )
-        let_in.recalled(recall)
+        let_in.recalled(recall_of(call, origin, note, is_stream=False))
         body = answer_of(vectors, head=None, usage=NOTHING_USED, cached=once)
         return _reply(body, origin.provider, let_in.admitted, note)
 
@@ -216,11 +206,6 @@ class VectorReplies:
             age=max(now - vector.created for vector in cached),
         )
         self._counts.saved_tokens += sum(vector.origin.prompt_tokens for vector in cached)
-
-    def _count(self, note: Note) -> None:
-        of_request = course()
-        of_request.cache, of_request.tier = note.word, note.detail
-        self._counts.requests[note.word, note.detail] += 1
 
 
 def _reason(plan: ItemsPlan, *, was_kept: bool) -> Reason:
