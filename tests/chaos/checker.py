@@ -17,7 +17,7 @@ Errors reach a caller only where the database is away ("database" windows, and 2
 A key that nobody has read before is loaded once, and once more for each worker that died loading it. More loads are
 counted as excused where one load for all could not be had: a worker could not reach Redis, or had passed it by for not
 answering in time ("outage", stalls, and 2 s after them); the lease went with what Redis held or with a connection
-("content", and half a second after it); a worker read around Redis, which had not been told of a change yet.
+("content", and half a second after it).
 """
 
 import bisect
@@ -221,10 +221,9 @@ def _loads(seen: _Events, counts: Counter[str]) -> list[str]:
             counts["cold keys loaded once for each leader"] += 1
         elif any(since <= ended and began <= until for since, until in disturbed):
             counts["cold keys loaded more often, excused by a fault"] += 1
-        elif any(load.is_around for load in loads):
-            counts["cold keys loaded more often, as a worker read around Redis"] += 1
         else:
             by = [f"{load.worker} +{load.at - began:.3f} {load.redis}" for load in loads]
+            by += [f"{each.worker} has it +{each.at - began:.3f}" for each in seen.of(Loaded) if each.key == key]
             faults = _before(began, seen.windows)
             violations.append(
                 f"{len(loads)} loads of {key} at {began:.4f}, {died} killed: {by}; faults before: {faults}"

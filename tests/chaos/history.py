@@ -32,16 +32,13 @@ class Failed(Struct, frozen=True, array_like=True, tag="failed"):
 
 
 class Loading(Struct, frozen=True, array_like=True, tag="loading"):
-    """`redis`: what the worker thinks of it then. `is_around`: there is something that Redis has not been told, so the
-    worker reads nothing there, and has no lease.
-    """
+    """`redis`: what the worker thinks of it then."""
 
     worker: str
     entity: str
     key: str
     at: float
     redis: str = ""
-    is_around: bool = False
 
 
 class Loaded(Struct, frozen=True, array_like=True, tag="loaded"):

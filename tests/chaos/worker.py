@@ -224,8 +224,8 @@ class ChaosWorker:
             slow = errors
 
 
-def _redis_as_seen(stats: CacheStats) -> tuple[str, bool]:
-    return f"{stats.l2} {stats.l2_errors}", stats.unsent > 0
+def _redis_as_seen(stats: CacheStats) -> str:
+    return f"{stats.l2} {stats.l2_errors} {stats.unsent} unsent"
 
 
 async def main(config: Config) -> None:

@@ -43,7 +43,7 @@ class Source:
         self.worker = worker
         self.rng = rng
         self.doom = doom
-        self.redis: Callable[[], tuple[str, bool]] = lambda: ("", False)
+        self.redis: Callable[[], str] = str
 
     async def lag(self) -> None:
         """As if what was read came late: it may be old by now."""
@@ -92,7 +92,7 @@ def tag_of(key: str) -> str:
 
 
 async def load_cold(source: Source, key: str) -> Thing | None:
-    source.log.note(Loading(source.worker, COLD.name, key, time.monotonic(), *source.redis()))
+    source.log.note(Loading(source.worker, COLD.name, key, time.monotonic(), source.redis()))
     try:
         source.doom.unlink()
     except FileNotFoundError:

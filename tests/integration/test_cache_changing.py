@@ -26,6 +26,7 @@ from tests.support.wire_bus import Wire, WireBus
 
 from gatewayz.cache.bus import RowsApplied, RowsChanged, RowsMissed
 from gatewayz.cache.cache import Cache
+from gatewayz.cache.cascade import Target
 from gatewayz.cache.entity import Entity, Policy, same_key
 from gatewayz.cache.errors import LoadFailed
 from gatewayz.cache.tables import Table
@@ -260,6 +261,19 @@ async def test_where_nobody_confirms_the_worker_tells_redis_itself_and_reads_aro
     assert await two.repair()
     late = await shared.worker()
     assert await late.get(STRICT, "a") == Thing("a", 2)
+
+
+async def test_what_redis_was_not_told_keeps_nobody_from_reading_other_things_there(
+    shared: World, source: Source
+) -> None:
+    one, two = await shared.worker(), await shared.worker()
+    await one.get(LENIENT, "a")
+    source.rows["a"] = 2
+    two._trust.unsent.add([Target(STRICT.name, "a")], announce=False, floor=0)
+    assert await two.get(LENIENT, "a") == Thing("a", 1)
+    assert two.stats().entities[LENIENT.name].counts.hit_l2 == 1
+    assert await two.get(STRICT, "a") == Thing("a", 2)
+    assert two.stats().entities[STRICT.name].counts.leases_granted == 0
 
 
 async def test_one_change_after_the_other_does_not_hold_a_read_up_for_long(shared: World, source: Source) -> None:

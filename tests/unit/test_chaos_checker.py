@@ -115,9 +115,3 @@ def test_more_loads_of_a_cold_key_are_excused_by_a_fault_or_a_stall_shortly_befo
     assert len(verdict(*loads, Window("outage", "Redis frozen", 7, 7.5)).violations) == 1
     assert len(verdict(*loads, Window("content", "Redis flushed", 8.5, 8.6)).violations) == 1
     assert len(verdict(*loads, Window("worker", "worker killed", 9.5, 9.6)).violations) == 1
-
-
-def test_more_loads_of_a_cold_key_are_excused_by_who_reads_around_redis() -> None:
-    around = Loading("w0.1", "cold", "cold-1", 10, "", is_around=True)
-    done = [Loaded(worker, "cold", "cold-1", 11) for worker in ("w0.1", "w1.1")]
-    assert verdict(load("w1.1", 10), around, *done).violations == []

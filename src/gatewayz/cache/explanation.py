@@ -186,7 +186,7 @@ class Explainer:
         )
 
     def _tiers(self, shelf: Shelf[Any], text: str, found: Seen | str) -> tuple[TierExplanation, TierExplanation]:
-        l1, l2 = self._memory(shelf, text), self._redis(found)
+        l1, l2 = self._memory(shelf, text), self._redis(shelf.entity, found)
         return (l1, l2) if self._is_enabled else (_switched_off(l1), _switched_off(l2))
 
     def _last_invalidation(self, shelf: Shelf[Any], text: str) -> LastInvalidation | None:
@@ -242,12 +242,12 @@ class Explainer:
         found = await self._tier.see(shelf, text)
         return "Redis did not answer in time" if found is None else found
 
-    def _redis(self, found: Seen | str) -> TierExplanation:
+    def _redis(self, entity: Entity[Any, Any], found: Seen | str) -> TierExplanation:
         if isinstance(found, str):
             return _tier(TierState.NONE if self._tier is None else TierState.UNAVAILABLE, found)
         told = _shared(found, self._clock.now())
-        if unsent := len(self._trust.unsent):
-            why = f"this worker has not yet told Redis of {unsent} invalidations, and does not read it before"
+        if self._trust.unsent.concerns(entity):
+            why = "this worker has not yet told Redis of an invalidation that concerns the entity, and reads around it"
             return _replaced(told, why)
         return told
 

@@ -17,22 +17,21 @@ from gatewayz.cache.clock import Clock
 from gatewayz.cache.counts import Seconds
 from gatewayz.cache.entity import ALL, Entity, Every
 from gatewayz.cache.errors import BusDown
-from gatewayz.cache.memory import Memory, Shelf, Shelves, Trust, Unsent
+from gatewayz.cache.memory import Memory, Shelf, Shelves, Trust
 from gatewayz.cache.redis_tier import RedisTier
 from gatewayz.cache.scope import Scopes, tag_of
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
-REPAIRED_AGAIN = 0.25  # this worker reads nothing in Redis before; a try that the breaker stops costs nothing
-MOST_UNSENT = 1000
+REPAIRED_AGAIN = 0.25  # what it concerns is not read in Redis before; a try that the breaker stops costs nothing
 MOST_ANNOUNCED = 50  # a bus may take no more than 8,000 bytes at once
 
 
 class Cleared(msgspec.Struct, frozen=True, kw_only=True):
     """What an invalidation did. `entries` and `bytes`: what this worker's memory held of it; `shared`: how many
     values of single keys went from Redis. `everywhere`: Redis and every worker have confirmed. What could not be sent
-    is repeated in the background, and until then this worker does not read Redis; a worker that was told and did not
-    confirm in time is not asked again.
+    is repeated in the background, and until then this worker reads around Redis what it concerns; a worker that was
+    told and did not confirm in time is not asked again.
     """
 
     entities: tuple[str, ...]
@@ -71,7 +70,6 @@ class Invalidations:
         fed = {entity: [ALL] for entity in shelves if entity.filled_from}
         self._fed_by_rows = frozenset(target.name for wave in self._cascade.levels(fed) for target in wave)
         self._me = secrets.token_hex(8)
-        self._counter = 0
         self._postponed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.confirmed_after = Seconds()
@@ -168,14 +166,12 @@ class Invalidations:
     async def repair(self) -> bool:
         """Repeat what did not reach Redis or the other workers. True when nothing is left."""
         while self._trust.unsent:
-            batch = dict(self._trust.unsent)
+            batch = self._trust.unsent.batch()
             announced = [target for target, unsent in batch.items() if unsent.announce]
             floor = max(unsent.floor for unsent in batch.values())
             if await self._send_to_redis(list(batch), floor) is None or not await self._announce(announced, floor):
                 return False
-            for target, unsent in batch.items():
-                if self._trust.unsent.get(target) == unsent:
-                    del self._trust.unsent[target]
+            self._trust.unsent.sent(batch)
         return True
 
     async def _tell_redis(self, wave: Sequence[Target], floor: int) -> int | None:
@@ -255,12 +251,7 @@ class Invalidations:
             asyncio.get_running_loop().call_soon(watcher)
 
     def _postpone(self, wave: Iterable[Target], *, announce: bool = True, floor: int = 0) -> None:
-        unsent = self._trust.unsent
-        for target in wave:
-            kept = target if len(unsent) < MOST_UNSENT else Target(target.name, None)
-            before = unsent.get(kept, Unsent(0, announce=False))
-            self._counter += 1
-            unsent[kept] = Unsent(self._counter, announce or before.announce, max(floor, before.floor))
+        self._trust.unsent.add(wave, announce=announce, floor=floor)
         self._postponed.set()
 
     async def _keep_repairing(self) -> None:

@@ -6,10 +6,9 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from gatewayz.cache.cascade import Target
+from gatewayz.cache.backlog import Backlog
 from gatewayz.cache.codec import Codec, Life
 from gatewayz.cache.counts import AGE_BUCKETS, AGED_OF, Counts, Seconds
 from gatewayz.cache.entity import Entity, Policy
@@ -228,14 +227,6 @@ class Shelves(dict[Entity[Any, Any], Shelf[Any]]):
         raise UnknownEntity(f"{entity.name!r} is not among this cache's entities: give it to Cache(entities=…)")
 
 
-class Unsent(Struct, frozen=True):
-    """`number` tells a repeated invalidation from the one before; `announce`: the other workers must hear it too."""
-
-    number: int
-    announce: bool
-    floor: int = 0
-
-
 NEVER = -1
 """The epoch of an entry that must be confirmed before it is served."""
 
@@ -243,16 +234,16 @@ NEVER = -1
 class Trust:
     """Whether this worker would hear of an invalidation (`live`), and since which `epoch` without a break.
 
-    `unsent`: what Redis has not yet been told is dead; while there is any, this worker reads nothing from
-    Redis. `floor`: how far a source that lags must have come, for loads of which Redis was not asked: as far as for
-    anything of which this worker has heard.
+    `unsent`: what Redis has not yet been told is dead; this worker reads nothing there that it concerns. `floor`: how
+    far a source that lags must have come, for loads of which Redis was not asked: as far as for anything of which this
+    worker has heard.
     """
 
     def __init__(self, *, live: bool) -> None:
         self.live = live
         self.epoch = 0
         self.losses = 0
-        self.unsent: dict[Target, Unsent] = {}
+        self.unsent = Backlog()
         self.floor = 0
 
 

@@ -145,7 +145,7 @@ class Reader:
         return Flight(shelf.entity, key, text, purpose, self._trust.epoch, token)
 
     def _begin(self, shelf: Shelf[V], flights: Sequence[Flight[V]]) -> None:
-        if self._tier is None or self._trust.unsent:
+        if self._tier is None or self._trust.unsent.concerns(shelf.entity):
             self._launch(shelf, flights, self._go_on(shelf, flights, [None] * len(flights)))
         elif self._are_changing(flights):
             self._launch(shelf, flights, self._begin_once_settled(shelf, flights))
@@ -353,7 +353,7 @@ class Reader:
             return readings
         late = list(range(len(flights)))
         for _ in range(READ_AGAIN):
-            if self._trust.unsent:
+            if self._trust.unsent.concerns(shelf.entity):
                 return [None] * len(flights)
             questions = [self._question(shelf, flights[n]) for n in late]
             for n, reading in zip(late, await self._tier.read(shelf, questions), strict=True):

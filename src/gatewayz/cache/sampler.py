@@ -254,7 +254,7 @@ class Sampler:
         return held
 
     async def _shared(self, shelf: Shelf[Any], text: str) -> _Held | None:
-        if self._tier is None or self._trust.unsent or self._tier.is_left_alone(shelf, text):
+        if self._tier is None or self._trust.unsent.concerns(shelf.entity) or self._tier.is_left_alone(shelf, text):
             return None
         seen = await self._tier.see(shelf, text)
         if seen is None or seen.envelope is None or not seen.is_alive:
