@@ -19,7 +19,7 @@ from gatewayz.responses.flights import Flights
 from gatewayz.responses.items import ItemsPlans
 from gatewayz.responses.metrics import ResponsesCollector, ResponsesCounts
 from gatewayz.responses.plan import Plans
-from gatewayz.responses.records import Record
+from gatewayz.responses.records import Told
 from gatewayz.responses.repository import CHAT, EMBED
 from gatewayz.responses.wakes import Wakes
 
@@ -56,7 +56,7 @@ def sharing(parts: Parts, turnstile: Turnstile, inference: InferenceService) -> 
         wakes = Wakes(parts.redis.lines, f"gw:flights:{parts.installation}")
         works["hear of answers"] = (wakes.listen, _LISTEN_AGAIN)
         # A build with other records follows none of this one's answers, and is not followed.
-        prefix = f"gw:flight:{parts.installation}:{fingerprint_of({'record': Record})}:"
+        prefix = f"gw:flight:{parts.installation}:{fingerprint_of({'told': Told})}:"
         fleet = Fleet(parts.scripts, wakes, clock, prefix=prefix, lease=config.lease, most_bytes=most_bytes)
     maker = Maker(inference, cache, fleet, counts, clock, most_bytes=config.max_bytes)
     replies = Replies(inference, turnstile, cache, maker, flights, counts, clock, wait=config.wait)

@@ -1,7 +1,8 @@
 """From journals into the database: batches, faults of the database, dead workers' files."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,23 @@ async def world(migrated_database_url: str) -> AsyncIterator[CreditsWorld]:
         yield world
 
 
+class Busy(Settlement):
+    """Has another charge to settle each time it is done with one, until there were enough. `at`: when it was called."""
+
+    def __init__(self, world: CreditsWorld, write: Callable[[], None], charges: int) -> None:
+        super().__init__(world.database)
+        self.write = write
+        self.left = charges
+        self.at: list[float] = []
+
+    async def settle(self, charges: Sequence[Charge]) -> Settled:
+        self.at.append(asyncio.get_running_loop().time())
+        if self.left:
+            self.left -= 1
+            self.write()
+        return await super().settle(charges)
+
+
 class Failing(Settlement):
     """Fails so often, then does it."""
 
@@ -44,6 +62,20 @@ async def count(world: CreditsWorld) -> int:
 
 def files(directory: Path) -> list[Path]:
     return list(directory.iterdir())
+
+
+async def test_what_comes_in_one_pause_is_settled_together_however_busy_it_is(
+    world: CreditsWorld, tmp_path: Path
+) -> None:
+    account = await world.account(purchased=1000)
+    journal = Journal(tmp_path)
+    busy = Busy(world, lambda: journal.write(world.charge(account, cost=1)), charges=5)
+    settler = Settler(tmp_path, busy, world.config)
+    journal.write(world.charge(account, cost=1))
+    async with background({"settle": (lambda: settler.follow(journal), 1.0)}), asyncio.timeout(20):
+        while await count(world) < 6:  # noqa: ASYNC110  the settler does it
+            await asyncio.sleep(_LOOK_AGAIN)
+    assert all(later - earlier >= world.config.settle_every for earlier, later in pairwise(busy.at))
 
 
 async def test_what_is_journalled_is_settled_in_batches_while_more_comes(world: CreditsWorld, tmp_path: Path) -> None:

@@ -30,12 +30,13 @@ _ROTATE_BYTES = 8 << 20
 
 class Batch(Struct, frozen=True):
     """Charges from the beginning of what is not settled, and where they end in their file. `damaged`: lines that could
-    not be read and are passed over.
+    not be read and are passed over. `is_full`: there may be more.
     """
 
     charges: tuple[Charge, ...]
     end: int
     damaged: int = 0
+    is_full: bool = False
 
 
 class Segment:
@@ -210,7 +211,7 @@ def _batch(block: bytes, start: int, most: int) -> Batch:
             charges.append(charge)
         else:
             damaged += 1
-    return Batch(tuple(charges), start + position, damaged)
+    return Batch(tuple(charges), start + position, damaged, is_full=len(charges) == most or len(block) == _READ_BYTES)
 
 
 def _charge(line: bytes) -> Charge | None:

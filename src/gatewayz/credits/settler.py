@@ -40,12 +40,14 @@ class Settler:
         self.refused = 0
 
     async def follow(self, journal: Journal) -> None:
-        """Settle what comes into the journal, for ever. Where the database is away, the file waits and grows."""
+        """Settle what comes into the journal, for ever: what came in one pause together. Where the database is away,
+        the file waits and grows.
+        """
         while True:
             await journal.wait()
             await asyncio.sleep(self._config.settle_every)
-            while journal.unsettled_bytes:
-                await self._settle_next(journal)
+            while (batch := await self._settle_next(journal)) is not None and batch.is_full:
+                pass
 
     async def drain(self, journal: Journal) -> None:
         """Settle all that is there now. Raises Unavailable."""
@@ -65,29 +67,27 @@ class Settler:
                         log.warning("journal_record_cut", file=segment.path.name, bytes=segment.drop_rest())
                 log.info("journal_adopted", file=segment.path.name)
 
-    async def _settle_next(self, journal: Journal) -> None:
-        """One batch, however long it takes."""
+    async def _settle_next(self, journal: Journal) -> Batch | None:
+        """As `_settle`, however long it takes."""
         pause, told = _FIRST_PAUSE, ""
         while True:
             try:
-                await self._settle(journal.read, journal.settled)
+                return await self._settle(journal.read, journal.settled)
             except _FAILED as error:
                 if told != str(error):
                     log.warning("charges_wait", reason=str(error), bytes=journal.unsettled_bytes)
                 told = str(error)
-            else:
-                return
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def _settle(self, read: Callable[[int], Batch], settled: Callable[[Batch], None]) -> bool:
-        """One batch; False if nothing whole was there to read."""
+    async def _settle(self, read: Callable[[int], Batch], settled: Callable[[Batch], None]) -> Batch | None:
+        """One batch; None if nothing whole was there to read."""
         batch = read(self._config.settle_most)
         if not batch.charges and not batch.damaged:
-            return False
+            return None
         await self._settle_all(batch.charges)
         settled(batch)
-        return True
+        return batch
 
     async def _settle_all(self, charges: Sequence[Charge]) -> None:
         if not charges:

@@ -1,7 +1,8 @@
-"""An answer under way, shared by all workers: one makes it and writes down what comes, the others read that.
+"""An answer under way, shared by all workers: one makes it, and tells the others what comes as soon as any of them
+follows.
 
-What the leader writes is numbered, so that a record that was lost ends the following instead of leaving a gap. Where
-Redis does not answer, each worker makes its own.
+What the leader tells is numbered, so that a part that was lost ends the following instead of leaving a gap. Where Redis
+does not answer, each worker makes its own.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from gatewayz.cache.redis_scripts import Form, RedisScripts
 from gatewayz.core.clock import Clock
 from gatewayz.responses import scripts
 from gatewayz.responses.flight import Lost
-from gatewayz.responses.records import Chunk, Record, TooLong, read, written
+from gatewayz.responses.records import Chunk, Record, Told, TooLong, read, written
 from gatewayz.responses.wakes import Wakes
 
 _WITHIN = 0.25
@@ -39,9 +40,15 @@ class Following(Struct, frozen=True):
     token: str
 
 
+_IS_FOLLOWED = 2
+"""What the script says of an answer that somebody follows."""
+_NOT_TOLD = 2
+"""What the script says of a release that must wait."""
+
+
 class Lead:
-    """We make it, for as long as we say so. What is written is not waited for. `is_late`: the same answer was kept a
-    moment ago.
+    """We make it, for as long as we say so. What is written stays here until another worker follows; from then on Redis
+    has it, which is not waited for. `is_late`: the same answer was kept a moment ago.
     """
 
     def __init__(self, fleet: "Fleet", key: str, token: str, *, is_late: bool) -> None:
@@ -49,33 +56,61 @@ class Lead:
         self._keys = fleet.keys_of(key, token)
         self._append = fleet.append_form(self._keys, token)
         self._token = token
-        self._written = 0
+        self._untold: Told = []
+        self._entries = 0
         self._size = 0
+        self._is_followed = False
         self._is_over = False
         self.is_late = is_late
+        self._forget = fleet.wakes.when_followed(token, self._tell_all)
         self._renewal = asyncio.get_running_loop().call_later(fleet.lease / 3, self._renew)
 
     def write(self, record: Record) -> None:
         if self._is_over:
             return
-        data = written(record)
-        self._size += len(data)
-        if isinstance(record, Chunk) and self._size > self._fleet.most_bytes:
-            self._is_over = True
-            data = written(TooLong())
-        self._fleet.redis.post(self._append, (self._written, data), within=_BEHIND)
-        self._written += 1
+        if isinstance(record, Chunk):
+            self._size += len(record.data)
+            if self._size > self._fleet.most_bytes:
+                self._is_over = True
+                self._untold = []
+                record = TooLong()
+        self._untold.append(record)
+        if self._is_followed:
+            self._tell()
 
     def release(self, *, is_kept: bool) -> None:
         """The record of its end is written, and the answer is kept or will not be."""
         self._renewal.cancel()
-        self._fleet.release(self._keys, self._token, lately=_LATELY if is_kept else 0)
+        self._forget()
+        form = self._fleet.release_form(self._keys, self._token, lately=_LATELY if is_kept else 0)
+
+        def told(said: int | None) -> None:
+            if said == _NOT_TOLD:
+                self._tell_all()
+                self._fleet.redis.post(form, ("told",), within=_BEHIND)
+
+        self._fleet.redis.hear(form, ("told" if self._is_followed else "",), told, within=_BEHIND)
 
     async def is_followed(self) -> bool:
         return await self._fleet.is_followed(self._keys[2])
 
+    def _tell_all(self) -> None:
+        """Somebody follows."""
+        self._is_followed = True
+        if self._untold:
+            self._tell()
+
+    def _tell(self) -> None:
+        told, self._untold = written(self._untold), []
+        self._fleet.redis.post(self._append, (self._entries, told), within=_BEHIND)
+        self._entries += 1
+
     def _renew(self) -> None:
-        self._fleet.redis.post(self._append, (self._written, b""), within=_BEHIND)
+        def renewed(said: int | None) -> None:
+            if said == _IS_FOLLOWED and not self._is_followed:
+                self._tell_all()
+
+        self._fleet.redis.hear(self._append, (self._entries, b""), renewed, within=_BEHIND)
         self._renewal = asyncio.get_running_loop().call_later(self._fleet.lease / 3, self._renew)
 
 
@@ -88,7 +123,7 @@ class Fleet:
         self.redis = redis
         self.lease = lease
         self.most_bytes = most_bytes
-        self._wakes = wakes
+        self.wakes = wakes
         self._clock = clock
         self._prefix = prefix
 
@@ -110,18 +145,19 @@ class Fleet:
         """
         keys, at = self.keys_of(following.key, following.token), 0
         heard = self._clock.monotonic()
-        with self._wakes.wake(following.token) as woken:
+        with self.wakes.wake(following.token) as woken:
             while True:
                 woken.clear()
-                asked = (following.token, at, _AT_ONCE, _MARK_LASTS)
+                asked = (following.token, at, _AT_ONCE, _MARK_LASTS, self.wakes.channel)
                 said = await self.redis.run(scripts.FOLLOW, keys, asked, within=_WITHIN)
                 if said is not None:
                     heard = self._clock.monotonic()
-                    is_made, records = said
-                    for record in records:
+                    is_made, entries = said
+                    for entry in entries:
                         at += 1
-                        yield read(record)
-                    if len(records) == _AT_ONCE:
+                        for record in read(entry):
+                            yield record
+                    if len(entries) == _AT_ONCE:
                         continue
                     if not is_made:
                         raise Lost
@@ -138,11 +174,10 @@ class Fleet:
 
     def append_form(self, keys: tuple[str, str, str], token: str) -> Form:
         lasts = self._milliseconds + _LOG_LASTS
-        return self.redis.form(scripts.APPEND, keys, (token, self._milliseconds, lasts, self._wakes.channel), rest=2)
+        return self.redis.form(scripts.APPEND, keys, (token, self._milliseconds, lasts, self.wakes.channel), rest=2)
 
-    def release(self, keys: tuple[str, str, str], token: str, *, lately: int) -> None:
-        form = self.redis.form(scripts.RELEASE, keys, (token, lately, self._wakes.channel), rest=1)
-        self.redis.post(form, ("",), within=_BEHIND)
+    def release_form(self, keys: tuple[str, str, str], token: str, *, lately: int) -> Form:
+        return self.redis.form(scripts.RELEASE, keys, (token, lately, self.wakes.channel), rest=1)
 
     async def is_followed(self, mark: str) -> bool:
         return bool(await self.redis.run(scripts.FOLLOWED, [mark], (), within=_WITHIN))

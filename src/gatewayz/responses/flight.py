@@ -71,7 +71,8 @@ class Flight:
         self._size = 0
         self._outcome: Exception | None = None
         self._is_complete = False
-        self._changed = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[asyncio.Future[None]] = []
         self.is_followed: Callable[[], Awaitable[bool]] | None = None
         self.begun: Begun | None = None
         self.is_led = False
@@ -189,12 +190,15 @@ class Flight:
         return sum(len(piece.data) for piece in self._pieces[max(0, fastest - self._first) :])
 
     def _notify(self) -> None:
-        if not self._changed.done():
-            self._changed.set_result(None)
-            self._changed = self._changed.get_loop().create_future()
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def _changed_once(self) -> None:
-        await asyncio.shield(self._changed)
+        waiter = self._loop.create_future()
+        self._waiting.append(waiter)
+        await waiter
 
 
 def _again(outcome: Exception) -> Exception:

@@ -53,9 +53,11 @@ class TooLong(Struct, frozen=True, tag="too long", array_like=True):
 
 
 Record: TypeAlias = Began | Chunk | Ended | Broke | TooLong
+Told: TypeAlias = list[Record]
+"""What is told at one time."""
 
 written = msgspec.msgpack.Encoder().encode
-read = msgspec.msgpack.Decoder(Record).decode
+read = msgspec.msgpack.Decoder(Told).decode
 
 
 def broke(failed: Failed) -> Broke:

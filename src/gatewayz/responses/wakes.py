@@ -1,9 +1,9 @@
-"""One subscription of a worker, by which it hears that an answer it follows has grown. What it misses, followers find
-a little later by looking.
+"""One subscription of a worker, by which it hears that an answer it follows has grown, and that one it makes is
+followed. What it misses, followers find a little later by looking, and the maker when it says that it is still at it.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from redis.asyncio.client import PubSub
@@ -16,21 +16,34 @@ _CLOSED_WITHIN = 0.1
 
 
 class Wakes:
-    """`channel`: what is published there is the token of an answer under way."""
+    """`channel`: what is published there is the token of an answer that has grown, or `?` and the token of one that
+    somebody has begun to follow.
+    """
 
     def __init__(self, lines: Lines, channel: str) -> None:
         self._lines = lines
-        self._followed: dict[str, asyncio.Event] = {}
+        self._calls: dict[str, Callable[[], object]] = {}
         self.channel = channel
 
     @contextmanager
     def wake(self, token: str) -> Iterator[asyncio.Event]:
         """Set whenever that answer has grown. For one follower of a token at a time."""
-        woken = self._followed[token] = asyncio.Event()
+        woken = asyncio.Event()
+        self._calls[token] = woken.set
         try:
             yield woken
         finally:
-            self._followed.pop(token, None)
+            self._calls.pop(token, None)
+
+    def when_followed(self, token: str, call: Callable[[], object]) -> Callable[[], None]:
+        """Call back whenever somebody begins to follow that answer, until what this returns is called."""
+        name = f"?{token}"
+        self._calls[name] = call
+
+        def end() -> None:
+            self._calls.pop(name, None)
+
+        return end
 
     async def listen(self) -> None:
         """Returns when Redis is away, or the channel has moved: to be called again."""
@@ -53,9 +66,9 @@ class Wakes:
     def _hear(self, message: dict[str, object]) -> None:
         token = message["data"]
         if message["type"] == "message" and isinstance(token, bytes):
-            woken = self._followed.get(token.decode())
-            if woken is not None:
-                woken.set()
+            call = self._calls.get(token.decode())
+            if call is not None:
+                call()
 
 
 async def _closed(pubsub: PubSub) -> None:
