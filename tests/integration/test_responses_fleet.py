@@ -70,8 +70,9 @@ async def until_there(redis: Redis, what: str) -> list[bytes]:
 
 async def until_released(fleet: Fleet) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not isinstance(await fleet.claim(KEY), Lead):  # noqa: ASYNC110  likewise
+        while not isinstance(claim := await fleet.claim(KEY), Lead):  # noqa: ASYNC110  likewise
             await asyncio.sleep(0.005)
+    claim.release(is_kept=False)
 
 
 async def test_while_nobody_follows_redis_is_told_nothing_of_what_comes(redis: Redis, running: RedisScripts) -> None:

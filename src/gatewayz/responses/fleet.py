@@ -7,7 +7,7 @@ does not answer, each worker makes its own.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 from msgspec import Struct
@@ -31,6 +31,10 @@ _LOG_LASTS = 10_000
 _MARK_LASTS = 3_000
 _LATELY = 5_000
 """Milliseconds after an answer was kept for which who begins it again looks once more: no look-up takes as long."""
+
+
+def _ignore(_said: int | None) -> None:
+    """Nobody waits."""
 
 
 class Following(Struct, frozen=True):
@@ -84,12 +88,17 @@ class Lead:
         self._forget()
         form = self._fleet.release_form(self._keys, self._token, lately=_LATELY if is_kept else 0)
 
-        def told(said: int | None) -> None:
-            if said == _NOT_TOLD:
-                self._tell_all()
-                self._fleet.redis.post(form, ("told",), within=_BEHIND)
+        def let_go(_said: int | None = None) -> None:
+            self._fleet.redis.post(form, ("told",), within=_BEHIND)
 
-        self._fleet.redis.hear(form, ("told" if self._is_followed else "",), told, within=_BEHIND)
+        def refused(said: int | None) -> None:
+            if said == _NOT_TOLD:
+                self._tell(let_go)  # not before it has arrived
+
+        if self._is_followed:
+            let_go()
+        else:
+            self._fleet.redis.hear(form, ("",), refused, within=_BEHIND)
 
     async def is_followed(self) -> bool:
         return await self._fleet.is_followed(self._keys[2])
@@ -100,9 +109,9 @@ class Lead:
         if self._untold:
             self._tell()
 
-    def _tell(self) -> None:
+    def _tell(self, then: Callable[[int | None], object] = _ignore) -> None:
         told, self._untold = written(self._untold), []
-        self._fleet.redis.post(self._append, (self._entries, told), within=_BEHIND)
+        self._fleet.redis.hear(self._append, (self._entries, told), then, within=_BEHIND)
         self._entries += 1
 
     def _renew(self) -> None:
