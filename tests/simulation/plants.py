@@ -139,24 +139,27 @@ def breaks_that_count_for_nothing() -> Iterator[None]:
         yield
 
 
-def absences_kept_in_any_case() -> AbstractContextManager[None]:
-    keep = Landing.keep
+@contextmanager
+def absences_kept_in_any_case() -> Iterator[None]:
+    def careless(real: Callable[..., object]) -> Callable[..., object]:
+        def kept(  # noqa: PLR0917  as the real ones
+            self: Landing,
+            shelf: Shelf[Any],
+            flight: Flight[Any],
+            value: object,
+            life: Life,
+            encoded: int,
+            told: Reading[Any] | Filled,
+        ) -> object:
+            if value is None:
+                flight.alive, flight.epoch = True, self._trust.epoch
+                told = msgspec.structs.replace(told, order=sys.maxsize)
+            return real(self, shelf, flight, value, life, encoded, told)
 
-    def careless(  # noqa: PLR0917  as the real one
-        self: Landing,
-        shelf: Shelf[Any],
-        flight: Flight[Any],
-        value: object,
-        life: Life,
-        encoded: int,
-        told: Reading[Any] | Filled,
-    ) -> object:
-        if value is None:
-            flight.alive, flight.epoch = True, self._trust.epoch
-            told = msgspec.structs.replace(told, order=sys.maxsize)
-        return keep(self, shelf, flight, value, life, encoded, told)
+        return kept
 
-    return replaced(Landing, "keep", careless)
+    with replaced(Landing, "keep", careless(Landing.keep)), replaced(Landing, "remember", careless(Landing.remember)):
+        yield
 
 
 def stamps_all_alike() -> AbstractContextManager[None]:

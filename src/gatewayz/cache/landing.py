@@ -43,15 +43,31 @@ class Landing:
         """An entry, which enters memory only if no invalidation came, or could have come unheard, since the start, and
         Redis told of no change after it was `told`. `encoded`: bytes of the value's encoding.
         """
-        tags = told.tags
         size = shelf.scale.weight(flight.text, value, encoded)
-        epoch, trust = flight.epoch, self._trust
-        entry = Entry(flight.key, value, life, told.stamp or b"", size, epoch, tags)
+        entry = Entry(flight.key, value, life, told.stamp or b"", size, flight.epoch, told.tags)
         self.lay_out(shelf, entry)
-        is_current = flight.alive and not flight.apart and epoch == trust.epoch and flight.changed <= told.order
-        if is_current and self._enabled and (trust.live or shelf.policy.stale > 0) and (not tags or hold(tags)):
+        if self._may_enter(shelf, flight, told) and self._memory.admits(shelf, flight.text, size):
             self._memory.put(shelf, flight.text, entry)
         return entry
+
+    def remember(  # noqa: PLR0917  likewise
+        self, shelf: Shelf[V], flight: Flight[V], value: V | None, life: Life, encoded: int, told: Reading[V] | Filled
+    ) -> None:
+        """As `keep`, without an entry of what does not enter memory."""
+        if not self._may_enter(shelf, flight, told):
+            return
+        size = shelf.scale.weight(flight.text, value, encoded)
+        if self._memory.admits(shelf, flight.text, size):
+            entry = Entry(flight.key, value, life, told.stamp or b"", size, flight.epoch, told.tags)
+            self.lay_out(shelf, entry)
+            self._memory.put(shelf, flight.text, entry)
+
+    def _may_enter(self, shelf: Shelf[V], flight: Flight[V], told: Reading[V] | Filled) -> bool:
+        trust, tags = self._trust, told.tags
+        is_current = (
+            flight.alive and not flight.apart and flight.epoch == trust.epoch and flight.changed <= told.order
+        )  # fmt: skip
+        return is_current and self._enabled and (trust.live or shelf.policy.stale > 0) and (not tags or hold(tags))
 
     def lay_out(self, shelf: Shelf[V], entry: Entry[V]) -> None:
         """Say until when which use of the entry is right: its life, told in Unix seconds, on the monotonic clock.

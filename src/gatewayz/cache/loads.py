@@ -187,7 +187,7 @@ class Loads:
                 continue
             flight.alive = flight.alive and stamp != b""
             encoded = unpacked_length(each.payload, each.zipped)
-            self._landing.keep(shelf, flight, each.value, each.life, encoded, filled)
+            self._landing.remember(shelf, flight, each.value, each.life, encoded, filled)
             self._landing.settle(shelf, flight, Answer(each.value, Served.MISS if self._enabled else Served.BYPASS))
         return refused
 

@@ -259,17 +259,19 @@ class Memory:
         self._trust = trust
         self.queues = S3Fifo(max_entries=max_entries, max_bytes=max_bytes)
 
+    def admits(self, shelf: Shelf[Any], text: str, size: int) -> bool:
+        """Whether an entry of so many bytes may stand there. Where not, the one that stood there goes."""
+        if size <= self.queues.largest or shelf.entity.large:
+            return True
+        shelf.counts.oversized += 1
+        if text in shelf.entries:
+            shelf.remove(text)
+        return False
+
     def put(self, shelf: Shelf[V], text: str, entry: Entry[V]) -> None:
-        """Keep the entry in place of the one that stood there, which goes in any case."""
+        """Keep an entry that is admitted, in place of the one that stood there."""
         former = shelf.entries.get(text)
-        if former is entry:
-            return
         bounded = not shelf.entity.large
-        if bounded and entry.size > self.queues.largest:
-            shelf.counts.oversized += 1
-            if former is not None:
-                shelf.remove(text)
-            return
         entry.shelf, entry.text = shelf, text
         shelf.entries[text] = entry
         shelf.bytes += entry.size - (former.size if former is not None else 0)

@@ -184,7 +184,7 @@ class Reader:
             and not self._is_closed
         ):
             value, encoded = reading.value, unpacked_length(envelope.payload, envelope.zipped)
-            self._landing.keep(shelf, flight, value, envelope.life, encoded, reading)
+            self._landing.remember(shelf, flight, value, envelope.life, encoded, reading)
             self._landing.settle(shelf, flight, Answer(value, NEGATIVE_L2 if value is None else HIT_L2))
             if value is not None and flight.purpose is not REFRESH:
                 shelf.l2_ages.observe(max(0.0, now - envelope.life.created))
