@@ -148,7 +148,7 @@ def unrest(worker: "Worker") -> Iterator[str]:
     if cache._invalidations.changing.now:
         yield "changes under way"
     if cache._trust.unsent:
-        yield f"unsent invalidations: {list(cache._trust.unsent.batch())}"
+        yield f"unsent invalidations: {list(cache._trust.unsent)}"
     if cache._tier is not None:
         yield from unrest_of_wires([wire for node in cache._tier._nodes.known() for wire in (node.main, node.bulk)])
 

@@ -27,20 +27,20 @@ def test_a_tag_concerns_each_entity_whose_values_may_carry_it() -> None:
     backlog.add([Target(name_of_tag("account:1"), None)], announce=True, floor=0)
     assert backlog.concerns(TAGGED)
     assert not backlog.concerns(ROWS)
-    backlog.sent(backlog.batch())
+    backlog.sent(dict(backlog))
     assert not backlog.concerns(TAGGED)
 
 
 def test_what_was_added_again_while_it_was_sent_is_still_to_be_sent() -> None:
     backlog = Backlog()
     backlog.add([Target("rows", "a")], announce=True, floor=3)
-    batch = backlog.batch()
+    batch = dict(backlog)
     backlog.add([Target("rows", "a")], announce=False, floor=2)
     backlog.sent(batch)
     assert backlog.concerns(ROWS)
-    (again,) = backlog.batch().values()
+    (again,) = backlog.values()
     assert (again.announce, again.floor) == (True, 3)
-    backlog.sent(backlog.batch())
+    backlog.sent(dict(backlog))
     assert len(backlog) == 0
     assert not backlog.concerns(ROWS)
 
@@ -49,6 +49,6 @@ def test_of_very_many_keys_the_whole_entity_is_remembered() -> None:
     backlog = Backlog()
     backlog.add([Target("rows", str(n)) for n in range(MOST_UNSENT + 5)], announce=False, floor=0)
     assert len(backlog) == MOST_UNSENT + 1
-    assert Target("rows", None) in backlog.batch()
-    backlog.sent(backlog.batch())
+    assert Target("rows", None) in backlog
+    backlog.sent(dict(backlog))
     assert not backlog.concerns(ROWS)

@@ -21,43 +21,37 @@ class Unsent(Struct, frozen=True):
     floor: int = 0
 
 
-class Backlog:
+class Backlog(dict[Target, Unsent]):
     """What it concerns is not read from Redis, where it may live on. Of very many keys their whole entities are
-    remembered.
+    remembered. To be changed by `add` and `sent` only.
     """
 
     def __init__(self) -> None:
-        self._unsent: dict[Target, Unsent] = {}
+        super().__init__()
         self._names: Counter[str] = Counter()
         self._kinds: Counter[str] = Counter()  # of tags
         self._counter = 0
 
-    def __len__(self) -> int:
-        return len(self._unsent)
-
     def add(self, targets: Iterable[Target], *, announce: bool, floor: int) -> None:
         for target in targets:
-            kept = target if len(self._unsent) < MOST_UNSENT else Target(target.name, None)
-            before = self._unsent.get(kept)
+            kept = target if len(self) < MOST_UNSENT else Target(target.name, None)
+            before = self.get(kept)
             if before is None:
                 self._count(kept, 1)
                 before = Unsent(0, announce=False)
             self._counter += 1
-            self._unsent[kept] = Unsent(self._counter, announce or before.announce, max(floor, before.floor))
-
-    def batch(self) -> dict[Target, Unsent]:
-        return dict(self._unsent)
+            self[kept] = Unsent(self._counter, announce or before.announce, max(floor, before.floor))
 
     def sent(self, batch: Mapping[Target, Unsent]) -> None:
-        """It arrived; what was added again since is still to be sent."""
+        """A copy of this arrived; what was added again since is still to be sent."""
         for target, unsent in batch.items():
-            if self._unsent.get(target) == unsent:
-                del self._unsent[target]
+            if self.get(target) == unsent:
+                del self[target]
                 self._count(target, -1)
 
     def concerns(self, entity: Entity[Any, Any]) -> bool:
         """Whether any value of the entity may be dead without Redis knowing it."""
-        if not self._unsent:
+        if not self:
             return False
         return self._names[entity.name] > 0 or any(self._kinds[kind] > 0 for kind in entity.tags)
 

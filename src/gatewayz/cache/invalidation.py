@@ -166,7 +166,7 @@ class Invalidations:
     async def repair(self) -> bool:
         """Repeat what did not reach Redis or the other workers. True when nothing is left."""
         while self._trust.unsent:
-            batch = self._trust.unsent.batch()
+            batch = dict(self._trust.unsent)
             announced = [target for target, unsent in batch.items() if unsent.announce]
             floor = max(unsent.floor for unsent in batch.values())
             if await self._send_to_redis(list(batch), floor) is None or not await self._announce(announced, floor):
