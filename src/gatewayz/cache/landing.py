@@ -44,9 +44,8 @@ class Landing:
         Redis told of no change after it was `told`. `encoded`: bytes of the value's encoding.
         """
         size = shelf.scale.weight(flight.text, value, encoded)
-        entry = Entry(flight.key, value, life, told.stamp or b"", size, flight.epoch, told.tags)
-        self.lay_out(shelf, entry)
-        if self._may_enter(shelf, flight, told) and self._memory.admits(shelf, flight.text, size):
+        entry = self._made(shelf, flight, value, life, size, told)
+        if self._is_taken(shelf, flight, size, told):
             self._memory.put(shelf, flight.text, entry)
         return entry
 
@@ -54,20 +53,22 @@ class Landing:
         self, shelf: Shelf[V], flight: Flight[V], value: V | None, life: Life, encoded: int, told: Reading[V] | Filled
     ) -> None:
         """As `keep`, without an entry of what does not enter memory."""
-        if not self._may_enter(shelf, flight, told):
-            return
         size = shelf.scale.weight(flight.text, value, encoded)
-        if self._memory.admits(shelf, flight.text, size):
-            entry = Entry(flight.key, value, life, told.stamp or b"", size, flight.epoch, told.tags)
-            self.lay_out(shelf, entry)
-            self._memory.put(shelf, flight.text, entry)
+        if self._is_taken(shelf, flight, size, told):
+            self._memory.put(shelf, flight.text, self._made(shelf, flight, value, life, size, told))
 
-    def _may_enter(self, shelf: Shelf[V], flight: Flight[V], told: Reading[V] | Filled) -> bool:
-        trust, tags = self._trust, told.tags
-        is_current = (
-            flight.alive and not flight.apart and flight.epoch == trust.epoch and flight.changed <= told.order
-        )  # fmt: skip
-        return is_current and self._enabled and (trust.live or shelf.policy.stale > 0) and (not tags or hold(tags))
+    def _made(  # noqa: PLR0917  likewise
+        self, shelf: Shelf[V], flight: Flight[V], value: V | None, life: Life, size: int, told: Reading[V] | Filled
+    ) -> Entry[V]:
+        entry = Entry(flight.key, value, life, told.stamp or b"", size, flight.epoch, told.tags)
+        self.lay_out(shelf, entry)
+        return entry
+
+    def _is_taken(self, shelf: Shelf[V], flight: Flight[V], size: int, told: Reading[V] | Filled) -> bool:
+        epoch, trust, tags = flight.epoch, self._trust, told.tags
+        is_current = flight.alive and not flight.apart and epoch == trust.epoch and flight.changed <= told.order
+        may_enter = is_current and self._enabled and (trust.live or shelf.policy.stale > 0)
+        return may_enter and (not tags or hold(tags)) and self._memory.admits(shelf, flight.text, size)
 
     def lay_out(self, shelf: Shelf[V], entry: Entry[V]) -> None:
         """Say until when which use of the entry is right: its life, told in Unix seconds, on the monotonic clock.
