@@ -55,6 +55,13 @@ async def followed(fleet: Fleet) -> list[Record]:
         return records
 
 
+async def begun_unheard(redis: Redis, running: RedisScripts) -> tuple[Lead, asyncio.Task[list[Record]]]:
+    """A maker that has begun and does not hear of its follower, and what that one will have got."""
+    lead = await led(worker(redis, running))
+    lead.write(BEGAN)
+    return lead, asyncio.create_task(followed(worker(redis, running)))
+
+
 async def keys(redis: Redis, what: str) -> list[bytes]:
     """`what`: log or followed."""
     return [key async for key in redis.scan_iter(f"test:flight:*:{what}:*")]
@@ -106,9 +113,7 @@ async def test_who_follows_gets_what_there_was_and_then_each_part_as_it_comes(
 async def test_a_maker_that_does_not_hear_of_who_follows_is_told_when_it_says_that_it_is_at_it(
     redis: Redis, running: RedisScripts
 ) -> None:
-    lead = await led(worker(redis, running))
-    lead.write(BEGAN)
-    following = asyncio.create_task(followed(worker(redis, running)))
+    lead, following = await begun_unheard(redis, running)
     await until_there(redis, "log")
     lead.write(ENDED)
     assert await following == [BEGAN, ENDED]
@@ -118,9 +123,7 @@ async def test_a_maker_that_does_not_hear_of_who_follows_is_told_when_it_says_th
 async def test_a_maker_that_did_not_hear_of_who_follows_tells_all_before_it_goes(
     redis: Redis, running: RedisScripts
 ) -> None:
-    lead = await led(worker(redis, running))
-    lead.write(BEGAN)
-    following = asyncio.create_task(followed(worker(redis, running)))
+    lead, following = await begun_unheard(redis, running)
     await until_there(redis, "followed")
     lead.write(Chunk(b"one"))
     lead.write(ENDED)

@@ -82,7 +82,7 @@ class RedisScripts:
         """As `run`."""
         return self._calls.ask(self._nodes.of(form.key), form.filled(rest), within)
 
-    def hear(self, form: Form, rest: Command, told: Callable[[Any | None], object], *, within: float) -> None:
+    def hear(self, form: Form, rest: Command, told: Callable[[Any | None], None], *, within: float) -> None:
         """As `run`, without a coroutine: `told` is called with what it would return, inside the parser, or at once."""
 
         def heard(replies: list[Any] | None, _order: int) -> None:

@@ -7,7 +7,7 @@ does not answer, each worker makes its own.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from msgspec import Struct
@@ -31,10 +31,8 @@ _LOG_LASTS = 10_000
 _MARK_LASTS = 3_000
 _LATELY = 5_000
 """Milliseconds after an answer was kept for which who begins it again looks once more: no look-up takes as long."""
-
-
-def _ignore(_said: int | None) -> None:
-    """Nobody waits."""
+_IS_FOLLOWED = 2
+"""What the scripts say of an answer that somebody follows: it is to be told, and is not given up before."""
 
 
 class Following(Struct, frozen=True):
@@ -42,12 +40,6 @@ class Following(Struct, frozen=True):
 
     key: str
     token: str
-
-
-_IS_FOLLOWED = 2
-"""What the script says of an answer that somebody follows."""
-_NOT_TOLD = 2
-"""What the script says of a release that must wait."""
 
 
 class Lead:
@@ -92,8 +84,8 @@ class Lead:
             self._fleet.redis.post(form, ("told",), within=_BEHIND)
 
         def refused(said: int | None) -> None:
-            if said == _NOT_TOLD:
-                self._tell(let_go)  # not before it has arrived
+            if said == _IS_FOLLOWED:
+                self._fleet.redis.hear(self._append, self._entry(), let_go, within=_BEHIND)
 
         if self._is_followed:
             let_go()
@@ -109,14 +101,18 @@ class Lead:
         if self._untold:
             self._tell()
 
-    def _tell(self, then: Callable[[int | None], object] = _ignore) -> None:
-        told, self._untold = written(self._untold), []
-        self._fleet.redis.hear(self._append, (self._entries, told), then, within=_BEHIND)
-        self._entries += 1
+    def _tell(self) -> None:
+        self._fleet.redis.post(self._append, self._entry(), within=_BEHIND)
+
+    def _entry(self) -> tuple[int, bytes]:
+        """The next of the log: its number, and all that was not told."""
+        number, told = self._entries, written(self._untold)
+        self._entries, self._untold = number + 1, []
+        return number, told
 
     def _renew(self) -> None:
         def renewed(said: int | None) -> None:
-            if said == _IS_FOLLOWED and not self._is_followed:
+            if said == _IS_FOLLOWED:
                 self._tell_all()
 
         self._fleet.redis.hear(self._append, (self._entries, b""), renewed, within=_BEHIND)

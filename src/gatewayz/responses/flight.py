@@ -71,8 +71,7 @@ class Flight:
         self._size = 0
         self._outcome: Exception | None = None
         self._is_complete = False
-        self._loop = asyncio.get_running_loop()
-        self._waiting: list[asyncio.Future[None]] = []
+        self._changed = asyncio.Event()
         self.is_followed: Callable[[], Awaitable[bool]] | None = None
         self.begun: Begun | None = None
         self.is_led = False
@@ -121,7 +120,7 @@ class Flight:
         self._notify()
         if self._size > MOST_AHEAD:
             while self._positions and self._ahead() > MOST_AHEAD:
-                await self._changed_once()
+                await self._changed.wait()
 
     def complete(self, entry: CachedAnswer | None, why_not: Reason | None = None) -> None:
         """All is there."""
@@ -143,7 +142,7 @@ class Flight:
         while self.begun is None or not (self._pieces or self._first or self.is_ended):
             if self._outcome is not None:
                 raise _again(self._outcome)
-            await self._changed_once()
+            await self._changed.wait()
         if self._outcome is not None and not self._pieces and not self._first:
             raise _again(self._outcome)
         return self.begun
@@ -162,12 +161,12 @@ class Flight:
             elif self._is_complete:
                 return
             else:
-                await self._changed_once()
+                await self._changed.wait()
 
     async def until_complete(self) -> bytes:
         """All that was answered. Raises Failed or Lost. For answers that are `is_open` to the end."""
         while not self.is_ended:
-            await self._changed_once()
+            await self._changed.wait()
         if self._outcome is not None:
             raise _again(self._outcome)
         return self.all_bytes()
@@ -190,15 +189,9 @@ class Flight:
         return sum(len(piece.data) for piece in self._pieces[max(0, fastest - self._first) :])
 
     def _notify(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    async def _changed_once(self) -> None:
-        waiter = self._loop.create_future()
-        self._waiting.append(waiter)
-        await waiter
+        """Wake who waits now; who begins to wait later waits for the next change."""
+        self._changed.set()
+        self._changed.clear()
 
 
 def _again(outcome: Exception) -> Exception:
